@@ -1,0 +1,1 @@
+"""Prismat: materials search and prediction across modalities."""

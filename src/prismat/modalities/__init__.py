@@ -1,0 +1,1 @@
+"""Raw data to tensors, without learning: one file per modality."""

@@ -1,0 +1,42 @@
+"""What every modality does."""
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from prismat.material import Material
+from prismat.ragged import Packed, pack
+
+Features = dict[str, np.ndarray]
+"""Arrays of one record by column name; a column's length may differ from record to record."""
+
+Batch = TypeVar("Batch", covariant=True)
+
+
+class Modality(Protocol[Batch]):
+    """One window on a material.
+
+    ``columns`` names the ragged columns kept in a store with their type and trailing shape; a record
+    without this modality has length 0 in every one of them.
+    """
+
+    name: str
+    columns: dict[str, tuple[np.dtype, tuple[int, ...]]]
+
+    def featurize(self, material: Material) -> Features | None:
+        """Arrays of one material, or None where it has no such window. Pure and deterministic."""
+        ...
+
+    def collate(self, packed: Packed) -> Batch:
+        """One batch of plain tensors in a frozen dataclass, from columns taken by rows."""
+        ...
+
+
+def pack_features(columns: dict[str, tuple[np.dtype, tuple[int, ...]]], rows: Sequence[Features | None]) -> Packed:
+    """Packs the features of a list of records; None gives length 0."""
+    packed = {}
+    for name, (dtype, shape) in columns.items():
+        empty = np.zeros((0, *shape), dtype)
+        packed[name] = pack([empty if row is None else row[name].astype(dtype, copy=False) for row in rows])
+    return packed
