@@ -66,8 +66,10 @@ class Crystal:
 
     @property
     def formula(self) -> str:
-        """Reduced formula in Hill-free electronegativity order, as the field writes it."""
-        return self.to_pymatgen_composition().reduced_formula
+        """Reduced formula, most electropositive element first."""
+        from prismat.formula import reduced_formula
+
+        return reduced_formula(self.composition)
 
     @property
     def density(self) -> float:
@@ -75,12 +77,6 @@ class Crystal:
         from prismat.elements import mass
 
         return sum(mass(z) * n for z, n in self.composition.items()) * 1.66053907 / self.volume
-
-    def to_pymatgen_composition(self):  # noqa: ANN201  (a lazily imported type)
-        """The composition as ``pymatgen.core.Composition``."""
-        from pymatgen.core import Composition
-
-        return Composition({SYMBOLS[z]: n for z, n in self.composition.items()})
 
     def to_pymatgen(self):  # noqa: ANN201
         """The crystal as ``pymatgen.core.Structure``."""

@@ -20,7 +20,7 @@ class Ragged:
     lengths: Int[np.ndarray, " records"]
 
     @property
-    def offsets(self) -> Int[np.ndarray, " records+1"]:
+    def offsets(self) -> Int[np.ndarray, " borders"]:
         """Start of each record in ``values``, and the end of the last."""
         return np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.int64)
 
@@ -45,7 +45,7 @@ def ranges(starts: Int[np.ndarray, " n"], lengths: Int[np.ndarray, " n"]) -> Int
 
 def take(
     values: Shaped[np.ndarray, "total ..."],
-    offsets: Int[np.ndarray, " records+1"],
+    offsets: Int[np.ndarray, " borders"],
     rows: Int[np.ndarray, " n"],
 ) -> Ragged:
     """Gathers rows of a packed column in the order asked for."""

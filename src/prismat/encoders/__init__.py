@@ -1,1 +1,1 @@
-"""encoders"""
+"""Tensors to features: one file per published encoder."""

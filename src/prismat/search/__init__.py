@@ -1,1 +1,1 @@
-"""search"""
+"""Index back ends, queries and filters."""

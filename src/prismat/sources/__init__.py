@@ -1,1 +1,1 @@
-"""sources"""
+"""Where materials come from: one file per origin."""

@@ -1,1 +1,1 @@
-"""tasks"""
+"""What the joint space is used and judged by."""

@@ -1,1 +1,1 @@
-"""training"""
+"""From a store and a recipe to a trained model."""

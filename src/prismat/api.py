@@ -1,0 +1,235 @@
+"""A trained model with everything it needs to read raw input: what ``prismat.load`` gives."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from safetensors.torch import load_file, save_file
+
+from prismat.errors import BadInputError, VersionError
+from prismat.files import digest, replacing_folder, sha256, write_json, write_text
+from prismat.formats import read_crystal
+from prismat.material import Material, Pattern
+from prismat.modalities.base import pack_features
+from prismat.modalities.lexicon import Lexicon
+from prismat.modalities.profile import XrdModality
+from prismat.modalities.standard_cell import standardize
+from prismat.modalities.structure import StructureModality
+from prismat.model import JointModel, key_of
+from prismat.recipes.base import Recipe
+from prismat.recipes.build import build_model
+from prismat.recipes.serial import from_json, to_json
+from prismat.text_reader import EncoderReader, FrozenReader, TextReader, TokenReader
+
+if TYPE_CHECKING:
+    from prismat.material import StructureLike
+
+FORMAT_VERSION = 1
+Vectors = dict[str, Float[np.ndarray, "records dim"]]
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Sizes that come from data rather than from the recipe.
+
+    Attributes:
+        embedding_width: of frozen sentence embeddings, 0 where there are none.
+        vocabulary: of the byte-pair tokeniser, 0 where there is none.
+    """
+
+    embedding_width: int = 0
+    vocabulary: int = 0
+
+
+class Prismat:
+    """Structures, texts and patterns into one space.
+
+    Args:
+        model: the trained network, in evaluation mode.
+        recipe: what it was built from.
+        reader: how it reads text; None without a text window.
+        shapes: sizes that come from data.
+        card: the model card, in Markdown.
+    """
+
+    def __init__(
+        self,
+        model: JointModel,
+        recipe: Recipe,
+        reader: TextReader | None,
+        shapes: Shapes,
+        card: str = "",
+    ) -> None:
+        self.model, self.recipe, self.reader = model.eval(), recipe, reader
+        self.shapes, self.card = shapes, card
+        self.structure = StructureModality(recipe.graph)
+        self.xrd = XrdModality(recipe.profile)
+
+    @cached_property
+    def hash(self) -> str:
+        """Hash over weights, recipe and text reader: what an index must have been made with."""
+        weights = {k: digest(v.tolist() if v.ndim == 0 else _bytes_hash(v)) for k, v in self.model.state_dict().items()}
+        return digest(weights, to_json(self.recipe), self.reader.describe() if self.reader else None)
+
+    def embed(
+        self,
+        structures: "Sequence[StructureLike] | None" = None,
+        texts: Sequence[str] | None = None,
+        patterns: Sequence[Pattern] | None = None,
+    ) -> Vectors:
+        """Unit vectors of raw input of one kind.
+
+        Args:
+            structures: crystals in any form that ``read_crystal`` takes.
+            texts: words.
+            patterns: measured powder patterns.
+
+        Returns:
+            By key, shape (records, dim). A key is the modality (``structure``) or, where the model has heads
+            per pair, the modality and the partner it is meant for (``structure@text``).
+
+        Raises:
+            BadInputError: none or several kinds given, input that cannot be read, or a window that the
+                model does not have.
+        """
+        given = {"structure": structures, "text": texts, "xrd": patterns}
+        named = [name for name, value in given.items() if value is not None]
+        if len(named) != 1:
+            raise BadInputError(
+                f"{len(named)} kinds of input given", field="embed", remedy="Give structures, texts or patterns."
+            )
+        batch = self._batch(named[0], list(given[named[0]]))  # ty: ignore[invalid-argument-type]
+        return self.embed_batch(named[0], batch)
+
+    def _batch(self, window: str, items: list) -> object:
+        if window not in self.recipe.windows:
+            raise BadInputError(
+                f"this model has no {window} window", field="embed", remedy=f"It has {', '.join(self.recipe.windows)}."
+            )
+        if not items:
+            raise BadInputError("nothing to embed", field=window, remedy="Give at least one.")
+        if window == "text":
+            return self._reader().read([_checked_text(t) for t in items])
+        if window == "xrd":
+            features = [self.xrd.featurize(Material("pattern", measurements={"xrd": p})) for p in items]
+            return self.xrd.collate(pack_features(self.xrd.columns, features))
+        crystals = [read_crystal(s, record=f"structure {i}") for i, s in enumerate(items)]
+        cells = [standardize(c, self.recipe.graph.symprec) for c in crystals]
+        features = [self.structure.featurize_cell(c) for c in cells]
+        return self.structure.collate(pack_features(self.structure.columns, features))
+
+    def _reader(self) -> TextReader:
+        if self.reader is None:
+            raise BadInputError("this model has no text window", field="text", remedy="Search by structure or xrd.")
+        return self.reader
+
+    def embed_batch(self, window: str, batch: object) -> Vectors:
+        """Unit vectors of a collated batch, by key."""
+        with torch.inference_mode():
+            return {k: v.numpy() for k, v in self.model.embed(window, batch).items()}
+
+    def key(self, window: str, partner: str) -> str:
+        """Key of the vectors of ``window`` that are compared with those of ``partner``."""
+        return key_of(window, partner if self.recipe.projection.heads == "pair" else None)
+
+    def save(self, folder: Path) -> None:
+        """Writes config.json, model.safetensors, README.md and what the text reader needs."""
+        config = {
+            "format_version": FORMAT_VERSION,
+            "recipe": to_json(self.recipe),
+            "shapes": {"embedding_width": self.shapes.embedding_width, "vocabulary": self.shapes.vocabulary},
+            "text": self.reader.describe() if self.reader else None,
+            "model_hash": self.hash,
+        }
+        with replacing_folder(Path(folder)) as temporary:
+            save_file({k: v.contiguous() for k, v in self.model.state_dict().items()}, temporary / "model.safetensors")
+            if isinstance(self.reader, FrozenReader):
+                write_json(temporary / "lexicon.json", self.reader.lexicon.to_json())
+            elif isinstance(self.reader, TokenReader):
+                write_text(temporary / "tokenizer.json", self.reader.tokenizer.to_str())
+            write_text(temporary / "README.md", self.card or "# Prismat model\n")
+            config["weights_sha256"] = sha256(temporary / "model.safetensors")
+            write_json(temporary / "config.json", config)
+
+
+def load(folder: str | Path, cache: Path | None = None) -> Prismat:
+    """Loads a trained model from its folder, or from a run folder that holds one.
+
+    Args:
+        folder: a folder with config.json and model.safetensors, or a run with a ``model`` folder.
+        cache: folder of the sentence-embedding cache; queries are not cached where None.
+
+    Raises:
+        BadInputError: no model there, or its files are damaged.
+        VersionError: written by a newer format.
+    """
+    folder = Path(folder)
+    folder = folder / "model" if (folder / "model" / "config.json").is_file() else folder
+    path = folder / "config.json"
+    if not path.is_file():
+        raise BadInputError(f"no model in {folder}", remedy="Train one: prismat quickstart.")
+    config = upgrade(json.loads(path.read_text(encoding="utf-8")), folder)
+    if sha256(folder / "model.safetensors") != config["weights_sha256"]:
+        raise BadInputError(f"{folder}/model.safetensors is damaged", remedy="Copy it again, or train again.")
+    recipe, shapes = from_json(Recipe, config["recipe"]), Shapes(**config["shapes"])
+    model = build_model(recipe, shapes.embedding_width, shapes.vocabulary)
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    return Prismat(model, recipe, _load_reader(folder, model, recipe, config, cache), shapes, card)
+
+
+def upgrade(config: dict, folder: Path) -> dict:
+    """Brings an older config.json up to this format, one version at a time.
+
+    Raises:
+        VersionError: written by a newer format, or by none.
+    """
+    version = config.get("format_version")
+    if version != FORMAT_VERSION:
+        raise VersionError(
+            f"{folder} has model format {version}, this program reads {FORMAT_VERSION}. Install a newer prismat."
+        )
+    return config
+
+
+def _load_reader(
+    folder: Path, model: JointModel, recipe: Recipe, config: dict, cache: Path | None
+) -> TextReader | None:
+    if "text" not in recipe.windows:
+        return None
+    text = recipe.encoders.text
+    if text.kind == "tuned":
+        return EncoderReader(model.encoders["text"])  # ty: ignore[invalid-argument-type]
+    if text.kind == "frozen":
+        from prismat.encoders.huggingface import FrozenSentenceEncoder, HuggingFaceConfig
+
+        lexicon = Lexicon.from_json(json.loads((folder / "lexicon.json").read_text(encoding="utf-8")))
+        encoder = FrozenSentenceEncoder(HuggingFaceConfig(text.model))
+        expected = config["text"]["weights_hash"]
+        if encoder.model_hash != expected:
+            raise BadInputError(
+                f"sentence encoder {text.model} has hash {encoder.model_hash[:8]}, the model needs {expected[:8]}",
+                remedy="Install the version of its weights that the model was trained with.",
+            )
+        return FrozenReader(encoder, lexicon, cache)
+    from tokenizers import Tokenizer
+
+    return TokenReader(Tokenizer.from_file(str(folder / "tokenizer.json")))
+
+
+def _checked_text(text: str) -> str:
+    from prismat.modalities.text import check_query
+
+    return check_query(text)
+
+
+def _bytes_hash(tensor: torch.Tensor) -> str:
+    import hashlib
+
+    return hashlib.sha256(tensor.detach().cpu().contiguous().numpy().tobytes()).hexdigest()

@@ -1,0 +1,155 @@
+"""Crystals from any form a user may have: objects, files and text; and back to CIF text."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from prismat.cif import crystal_from_cif
+from prismat.crystal import MAX_SITES, Crystal, check, make_site
+from prismat.elements import SYMBOLS, atomic_number
+from prismat.errors import BadInputError
+from prismat.poscar import crystal_from_poscar
+
+if TYPE_CHECKING:
+    from prismat.material import StructureLike
+
+MAX_BYTES = 50_000_000
+_CIF, _POSCAR = "CIF", "POSCAR"
+
+
+def read_crystal(source: "StructureLike", record: str = "", max_sites: int = MAX_SITES) -> Crystal:
+    """Reads a crystal from whatever holds one.
+
+    Args:
+        source: a ``Crystal``, a pymatgen ``Structure``, an ase ``Atoms``, the path of a CIF or POSCAR file,
+            or the text of one (a string with a line break). Of a CIF with several structures the first
+            block with atoms is read. Partial occupancy is kept; deuterium counts as hydrogen.
+        record: name used in errors; the path where left out.
+        max_sites: more sites than this in the cell are refused.
+
+    Returns:
+        The full cell, checked by ``prismat.crystal.check``.
+
+    Raises:
+        BadInputError: the source is missing, unreadable, has no atoms, an unknown element, an absurd cell,
+            too many sites, or atoms on top of each other; names the record and the field.
+    """
+    if not record and _is_path(source):
+        record = str(source)
+    try:
+        return check(_convert(source, max_sites), max_sites)
+    except BadInputError as error:
+        raise (error.at(record) if record else error) from error.__cause__
+
+
+def _is_path(source: object) -> bool:
+    return isinstance(source, Path) or (isinstance(source, str) and "\n" not in source)
+
+
+def _convert(source: object, max_sites: int) -> Crystal:
+    if isinstance(source, Crystal):
+        return source
+    if _is_path(source):
+        path = Path(str(source))
+        return _from_text(_read_text(path), _kind_of(path), max_sites)
+    if isinstance(source, str):
+        return _from_text(source, None, max_sites)
+    modules = [kind.__module__ for kind in type(source).__mro__]
+    if any(name.startswith("pymatgen.core") for name in modules) and hasattr(source, "lattice"):
+        return _from_pymatgen(source)
+    if "ase.atoms" in modules:
+        return _from_ase(source)
+    raise BadInputError(
+        f"cannot read a crystal from {type(source).__name__}",
+        field="structure",
+        remedy="Give a pymatgen Structure, an ase Atoms, or a CIF or POSCAR as path or text.",
+    )
+
+
+def _kind_of(path: Path) -> str | None:
+    if path.suffix.lower() in {".cif", ".mcif"}:
+        return _CIF
+    named = path.name.upper().startswith(("POSCAR", "CONTCAR"))
+    return _POSCAR if named or path.suffix.lower() in {".vasp", ".poscar"} else None
+
+
+def _read_text(path: Path) -> str:
+    """Text of a file; bytes that are no UTF-8 (old CIFs' names and comments) are replaced."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise BadInputError(
+                f"the file is larger than {MAX_BYTES // 1_000_000} MB", field="file", remedy="Split it."
+            )
+        return path.read_bytes().decode("utf-8", errors="replace")
+    except (OSError, ValueError) as error:
+        raise BadInputError(
+            f"cannot open {str(path)[:200]!r}",
+            field="file",
+            remedy="Give an existing CIF or POSCAR file, or its text.",
+        ) from error
+
+
+def _from_text(text: str, kind: str | None, max_sites: int) -> Crystal:
+    if kind is None:
+        looks_like_cif = any(line.lstrip().lower().startswith("data_") for line in text.splitlines())
+        kind = _CIF if looks_like_cif else _POSCAR
+    return crystal_from_cif(text) if kind == _CIF else crystal_from_poscar(text, max_sites)
+
+
+def _from_pymatgen(structure) -> Crystal:
+    sites = []
+    for site in structure:
+        content: dict[int, float] = {}
+        for species, occupancy in site.species.items():
+            z = atomic_number(species.symbol)
+            content[z] = content.get(z, 0.0) + float(occupancy)
+        sites.append(make_site(content))
+    lattice = np.array(structure.lattice.matrix, dtype=np.float64)
+    return Crystal(lattice, np.array(structure.frac_coords, dtype=np.float64).reshape(-1, 3), tuple(sites))
+
+
+def _from_ase(atoms) -> Crystal:
+    """Partial occupancies as ase keeps them: ``info["occupancy"]`` by ``arrays["spacegroup_kinds"]``."""
+    lattice = np.array(atoms.cell[:], dtype=np.float64)
+    if not all(atoms.pbc) or abs(np.linalg.det(lattice)) < 1e-6:
+        raise BadInputError(
+            "the ase Atoms is not periodic in three dimensions",
+            field="lattice",
+            remedy="Set its cell and pbc=True; molecules and slabs without a cell are not crystals.",
+        )
+    contents: list[dict[int, float]] = [{atomic_number(symbol): 1.0} for symbol in atoms.symbols]
+    occupancy, kinds = atoms.info.get("occupancy"), atoms.arrays.get("spacegroup_kinds")
+    if occupancy is not None and kinds is not None:
+        by_kind = {
+            str(kind): {atomic_number(symbol): float(x) for symbol, x in content.items()}
+            for kind, content in occupancy.items()
+        }
+        contents = [by_kind.get(str(kind), content) for kind, content in zip(kinds, contents, strict=True)]
+    frac = np.array(atoms.get_scaled_positions(), dtype=np.float64)
+    return Crystal(lattice, frac, tuple(make_site(content) for content in contents))
+
+
+def to_cif(crystal: Crystal, name: str = "crystal") -> str:
+    """The full cell as CIF text in P 1, one row for each element of each site; read back by ``read_crystal``.
+
+    Args:
+        crystal: any crystal.
+        name: data block name; what CIF does not allow in one becomes an underscore.
+    """
+    lengths = np.linalg.norm(crystal.lattice, axis=1)
+    cosines = (crystal.lattice @ crystal.lattice.T) / np.outer(lengths, lengths)
+    angles = np.degrees(np.arccos(np.clip(cosines[[1, 0, 0], [2, 2, 1]], -1, 1)))
+    block = "".join(c if c.isascii() and c.isalnum() else "_" for c in name)[:60] or "crystal"
+    lines = [f"data_{block}", "_symmetry_space_group_name_H-M 'P 1'"]
+    lines += [f"_cell_length_{axis} {x:.12g}" for axis, x in zip("abc", lengths, strict=True)]
+    names = ("alpha", "beta", "gamma")
+    lines += [f"_cell_angle_{axis} {x:.12g}" for axis, x in zip(names, angles, strict=True)]
+    lines += ["loop_", "_symmetry_equiv_pos_as_xyz", "'x,y,z'", "loop_"]
+    columns = ("label", "type_symbol", "fract_x", "fract_y", "fract_z", "occupancy")
+    lines += [f"_atom_site_{column}" for column in columns]
+    for i, (site, (x, y, z)) in enumerate(zip(crystal.sites, crystal.frac.tolist(), strict=True)):
+        for number, occupancy in site:
+            symbol = SYMBOLS[number]
+            lines.append(f"{symbol}{i} {symbol} {x:.12g} {y:.12g} {z:.12g} {occupancy:.12g}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,229 @@
+"""Source to store: parse, standardise, featurise and write shards, in parallel and resumably."""
+
+import itertools
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import pyarrow as pa
+
+from prismat.errors import BadInputError, PrismatError
+from prismat.files import digest, write_json, write_text
+from prismat.material import Material, Reject
+from prismat.modalities.base import pack_features
+from prismat.modalities.profile import XrdModality
+from prismat.modalities.standard_cell import StandardCell, standardize
+from prismat.modalities.structure import StructureModality, StructureSettings
+from prismat.modalities.xrd import XrdSettings
+from prismat.sources.base import Source
+from prismat.store import SCHEMA_VERSION, Store, write_shard
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """How records are made from a source.
+
+    Attributes:
+        structure: graph settings.
+        xrd: powder-pattern settings.
+        shard_rows: source rows per shard; a killed job repeats at most this many.
+        workers: processes; 0 for one per processor.
+    """
+
+    structure: StructureSettings = StructureSettings()
+    xrd: XrdSettings = XrdSettings()
+    shard_rows: int = 512
+    workers: int = 0
+
+
+def prepare(source: Source, folder: Path, settings: PrepareSettings, progress: Progress | None = None) -> Store:
+    """Writes a store, or goes on with one that was interrupted.
+
+    Shards are idempotent: one that is there was written whole and is kept. A folder that holds another
+    source or other settings is refused.
+
+    Raises:
+        BadInputError: the source is empty, or the folder belongs to another job.
+    """
+    folder = Path(folder)
+    job = _job(source, settings)
+    if (folder / "store.json").is_file():
+        store = Store(folder)
+        _same_job(store.info["job"], job, folder)
+        return store
+    _claim(folder, job)
+    _write_shards(source, folder, settings, progress)
+    return _finish(folder, source, job)
+
+
+def _job(source: Source, settings: PrepareSettings) -> dict:
+    described = asdict(settings)
+    described.pop("workers")
+    return {"source": source.name, "fingerprint": source.fingerprint(), "settings": described}
+
+
+def _claim(folder: Path, job: dict) -> None:
+    """Marks the folder with the job; leftovers of an interrupted write are removed."""
+    mark = folder / "job.json"
+    if mark.is_file():
+        _same_job(json.loads(mark.read_text(encoding="utf-8")), job, folder)
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise BadInputError(f"{folder} is not empty and not a store", remedy="Give another folder.")
+    write_json(mark, job)
+    for stale in itertools.chain(folder.glob(".*.tmp"), folder.glob(".*.old")):
+        shutil.rmtree(stale, ignore_errors=True)
+
+
+def _same_job(there: dict, wanted: dict, folder: Path) -> None:
+    if digest(there) != digest(wanted):
+        raise BadInputError(
+            f"{folder} holds a store of another source or other settings", remedy="Give another folder."
+        )
+
+
+def _write_shards(source: Source, folder: Path, settings: PrepareSettings, progress: Progress | None) -> None:
+    total = len(source)
+    if total == 0:
+        raise BadInputError(f"source {source.name!r} has no rows", remedy="Check the path.")
+    starts = range(0, total, settings.shard_rows)
+    open_shards = [(n, s) for n, s in enumerate(starts) if not (folder / _name(n) / "shard.json").is_file()]
+    done = len(starts) - len(open_shards)
+    if progress:
+        progress(done, len(starts))
+    # Spawned, not forked: forking a process that runs threads can lock up the child.
+    pool = ProcessPoolExecutor(settings.workers or None, mp_context=get_context("spawn"))
+    with pool:
+        jobs = [
+            pool.submit(write_one, source, start, folder / _name(number), settings)
+            for number, start in open_shards
+        ]
+        try:
+            for job in as_completed(jobs):
+                job.result()
+                done += 1
+                if progress:
+                    progress(done, len(starts))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _name(number: int) -> str:
+    return f"shard-{number:05d}"
+
+
+def write_one(source: Source, start: int, folder: Path, settings: PrepareSettings) -> int:
+    """Makes one shard from source rows start … start + shard_rows − 1; returns its number of records."""
+    structure, xrd = StructureModality(settings.structure), XrdModality(settings.xrd)
+    rows, features, rejects = [], {structure.name: [], xrd.name: []}, []
+    for item in source.read(start, start + settings.shard_rows):
+        record = item if isinstance(item, Reject) else _featurize(item, structure, xrd)
+        if isinstance(record, Reject):
+            rejects.append(asdict(record))
+            continue
+        row, graph, lines = record
+        rows.append(row)
+        features[structure.name].append(graph)
+        features[xrd.name].append(lines)
+    packed = pack_features(structure.columns, features[structure.name]) | pack_features(
+        xrd.columns, features[xrd.name]
+    )
+    write_shard(folder, pa.Table.from_pylist(rows, schema=TABLE), packed, rejects)
+    return len(rows)
+
+
+def _featurize(material: Material, structure: StructureModality, xrd: XrdModality) -> tuple | Reject:
+    """(table row, graph, powder lines) of one material, or why there are none."""
+    try:
+        if material.structure is None:
+            return describe(material, None), None, xrd.featurize(material)
+        cell = standardize(material.structure, structure.settings.symprec)
+        primitive = Material(material.id, cell.primitive, measurements=material.measurements)
+        return describe(material, cell), structure.featurize_cell(cell), xrd.featurize(primitive)
+    except (PrismatError, ValueError, FloatingPointError, MemoryError) as error:
+        return Reject.because(material.id, error)
+
+
+_PROPERTY = pa.struct([("name", pa.string()), ("value", pa.float64()), ("unit", pa.string())])
+_TEXT = pa.map_(pa.string(), pa.string())
+TABLE = pa.schema(
+    [
+        ("id", pa.string()),
+        ("formula", pa.string()),
+        ("elements", pa.list_(pa.string())),
+        ("fractions", pa.list_(pa.float32())),
+        ("n_sites", pa.int32()),
+        ("ordered", pa.bool_()),
+        ("spacegroup_number", pa.int16()),
+        ("spacegroup", pa.string()),
+        ("cell", pa.list_(pa.float32())),
+        ("texts", _TEXT),
+        ("properties", pa.list_(_PROPERTY)),
+        ("tags", _TEXT),
+        ("provenance", _TEXT),
+    ]
+)
+"""Columns of table.parquet; ``cell`` is a, b, c (Å), α, β, γ (°) of the conventional cell."""
+
+
+def describe(material: Material, cell: StandardCell | None) -> dict:
+    """The table row of a material."""
+    crystal = cell.primitive if cell else None
+    fractions = crystal.fractions if crystal else {}
+    return {
+        "id": material.id,
+        "formula": crystal.formula if crystal else "",
+        "elements": list(fractions),
+        "fractions": list(fractions.values()),
+        "n_sites": len(crystal) if crystal else 0,
+        "ordered": crystal.is_ordered if crystal else True,
+        "spacegroup_number": cell.number if cell else 0,
+        "spacegroup": cell.symbol if cell else "",
+        "cell": list(cell.cell_lengths_angles) if cell else [],
+        "texts": list(material.texts.items()),
+        "properties": [{"name": k, "value": p.value, "unit": p.unit} for k, p in material.properties.items()],
+        "tags": list(material.tags.items()),
+        "provenance": list(asdict(material.provenance).items()),
+    }
+
+
+def _finish(folder: Path, source: Source, job: dict) -> Store:
+    """Writes the rejects file and, last of all, store.json, which makes the store valid."""
+    shards = sorted(p for p in folder.glob("shard-*") if (p / "shard.json").is_file())
+    described = [{"name": p.name, **_summary(p)} for p in shards]
+    write_text(folder / "rejects.jsonl", "".join(_rejects(shards)))
+    kept = sum(s["rows"] for s in described)
+    if kept == 0:
+        raise BadInputError("no row of the source could be used", remedy=f"See {folder / 'rejects.jsonl'}.")
+    info = {
+        "schema_version": SCHEMA_VERSION,
+        "hash": digest([s["hash"] for s in described]),
+        "records": kept,
+        "rejected": sum(1 for _ in _rejects(shards)),
+        "licence": source.licence,
+        "citation": source.citation,
+        "xrd": XrdSettings(**job["settings"]["xrd"]).metadata(),
+        "job": job,
+        "shards": described,
+    }
+    write_json(folder / "store.json", info)
+    return Store(folder)
+
+
+def _summary(shard: Path) -> dict:
+    described = json.loads((shard / "shard.json").read_text(encoding="utf-8"))
+    return {"rows": described["rows"], "hash": described["hash"]}
+
+
+def _rejects(shards: Sequence[Path]) -> Iterator[str]:
+    for shard in shards:
+        yield from (shard / "rejects.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)

@@ -1,0 +1,121 @@
+"""Texts to the batches that a text encoder reads, at training and at query time alike."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from prismat.files import digest
+from prismat.modalities.chemistry_text import chemistry_channels
+from prismat.modalities.embedding_cache import EmbeddingCache
+from prismat.modalities.lexicon import Lexicon
+from prismat.modalities.text import FrozenTextBatch, TokenBatch, tokenize
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from prismat.encoders.huggingface import FrozenSentenceEncoder, HuggingFaceEncoder
+
+Progress = Callable[[int, int], None]
+
+
+class TextReader(Protocol):
+    """Reads texts for one kind of text encoder."""
+
+    def read(self, texts: Sequence[str | None]) -> FrozenTextBatch | TokenBatch:
+        """One batch; a missing text is marked absent."""
+        ...
+
+    def describe(self) -> dict[str, str]:
+        """Which weights and vocabulary are really used, for reports and hashes."""
+        ...
+
+
+class FrozenReader:
+    """Sentence embeddings from a frozen encoder, cached on disk, beside the element channel.
+
+    Args:
+        encoder: the frozen encoder.
+        lexicon: minerals of the training rows.
+        cache: folder of the embedding cache; queries are not cached where None.
+    """
+
+    def __init__(
+        self, encoder: "FrozenSentenceEncoder", lexicon: Lexicon, cache: Path | None = None
+    ) -> None:
+        self.encoder, self.lexicon = encoder, lexicon
+        self.cache = EmbeddingCache(cache, encoder.model_hash, encoder.width) if cache else None
+
+    def embed(
+        self, texts: Sequence[str], progress: Progress | None = None
+    ) -> Float[np.ndarray, "texts width"]:
+        """Sentence embeddings, from the cache where there is one."""
+        if self.cache is None:
+            return self.encoder.embed(texts)
+        return self.cache.get(texts, self.encoder.embed, progress=progress)
+
+    def read(self, texts: Sequence[str | None]) -> FrozenTextBatch:
+        """Embeddings and element channels of any texts."""
+        present = np.array([bool(t) for t in texts])
+        vectors = np.zeros((len(texts), self.encoder.width), dtype=np.float32)
+        if present.any():
+            vectors[present] = self.embed([t for t in texts if t])
+        chemistry = chemistry_channels([t or None for t in texts], self.lexicon).astype(np.float32)
+        return FrozenTextBatch(
+            torch.from_numpy(vectors), torch.from_numpy(chemistry), torch.from_numpy(present)
+        )
+
+    def describe(self) -> dict[str, str]:
+        """Name, origin and hash of the frozen weights, and the lexicon's hash."""
+        return {
+            "encoder": self.encoder.config.model,
+            "weights_from": self.encoder.source,
+            "weights_hash": self.encoder.model_hash,
+            "lexicon_hash": digest(self.lexicon.to_json()),
+        }
+
+
+class TokenReader:
+    """Token ids for an encoder whose weights are trained.
+
+    Args:
+        tokenizer: as trained on the corpus, or as it came with a pretrained encoder.
+    """
+
+    def __init__(self, tokenizer: "Tokenizer") -> None:
+        self.tokenizer = tokenizer
+
+    def read(self, texts: Sequence[str | None]) -> TokenBatch:
+        """Padded token ids of any texts."""
+        return tokenize([t or None for t in texts], self.tokenizer)
+
+    def describe(self) -> dict[str, str]:
+        """Hash of the vocabulary."""
+        return {"encoder": "byte-pair tokens", "tokenizer_hash": digest(self.tokenizer.to_str())}
+
+
+class EncoderReader:
+    """Token ids from the tokeniser that a pretrained encoder came with.
+
+    Args:
+        encoder: the encoder that is trained along.
+    """
+
+    def __init__(self, encoder: "HuggingFaceEncoder") -> None:
+        self.encoder = encoder
+
+    def read(self, texts: Sequence[str | None]) -> TokenBatch:
+        """Padded token ids of any texts."""
+        return self.encoder.tokenize([t or None for t in texts])
+
+    def describe(self) -> dict[str, str]:
+        """Name, origin and hash of the weights that training began with."""
+        weights = self.encoder.weights
+        return {
+            "encoder": self.encoder.config.model,
+            "weights_from": weights.source,
+            "weights_hash": weights.sha256,
+        }

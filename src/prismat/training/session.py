@@ -1,0 +1,206 @@
+"""A training from a prepared store to a run folder: split, text features, model, training, saved model."""
+
+import resource
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int
+
+from prismat.api import Prismat, Shapes
+from prismat.errors import MismatchError
+from prismat.files import write_json, write_text
+from prismat.modalities.text import train_tokenizer
+from prismat.packaged import cache_dir
+from prismat.recipes.base import Job, Recipe, SplitConfig
+from prismat.recipes.build import build_model, build_objective, seed_everything
+from prismat.recipes.serial import to_json
+from prismat.splits import Split, check_leaks, group_records, make_split
+from prismat.store import Store
+from prismat.text_reader import EncoderReader, FrozenReader, TextReader, TokenReader
+from prismat.training.loop import Outcome, Progress, Trainer
+from prismat.training.records import Records, read_records
+from prismat.training.text_bank import build_text_bank, build_token_bank, training_lexicon, view_texts
+from prismat.training.tracking import Tracker
+from prismat.training.windows import StoreData, TextBank, TokenBank
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Everything that trainings on one store and split share.
+
+    Attributes:
+        store: prepared records.
+        records: their tabular side.
+        split: the division.
+        rows: row numbers of train, val and test.
+    """
+
+    store: Store
+    records: Records
+    split: Split
+    rows: dict[str, Int[np.ndarray, " part"]]
+
+
+def split_store(store: Store, records: Records, config: SplitConfig) -> Split:
+    """The grouped split of a store: no formula, publication, title or mineral crosses.
+
+    Raises:
+        BadInputError: too few groups, or a leak, which would be a defect.
+    """
+    keys = {"title": records.titles, "publication": records.publications, "mineral": records.minerals}
+    groups = group_records(records.fractions, list(keys.values()), config.tolerance)
+    rule = {"keys": ["formula", *keys], "tolerance": config.tolerance, "store": store.hash}
+    split = make_split(records.ids, groups, config.fractions, config.seed, rule)
+    check_leaks(split, records.ids, records.fractions, keys, config.tolerance)
+    return split
+
+
+def open_prepared(store: Store, config: SplitConfig) -> Prepared:
+    """Reads a store's table and divides it."""
+    records = read_records(store)
+    split = split_store(store, records, config)
+    return Prepared(store, records, split, split.rows(records.ids))
+
+
+@dataclass(frozen=True, eq=False)
+class TextSide:
+    """The text window of one store.
+
+    Attributes:
+        reader: reads queries; None without a text window.
+        bank: features of the store's texts.
+        shapes: sizes that the model needs.
+    """
+
+    reader: TextReader | None
+    bank: TextBank | TokenBank | None
+    shapes: Shapes
+
+
+def read_texts(prepared: Prepared, recipe: Recipe, progress: Progress | None = None) -> TextSide:
+    """Text features of a store under a recipe; frozen embeddings come from the cache where they can."""
+    if "text" not in recipe.windows:
+        return TextSide(None, None, Shapes())
+    config, train = recipe.encoders.text, prepared.rows["train"]
+    if config.kind == "frozen":
+        from prismat.encoders.huggingface import FrozenSentenceEncoder, HuggingFaceConfig
+
+        encoder = FrozenSentenceEncoder(HuggingFaceConfig(config.model))
+        lexicon = training_lexicon(prepared.records, train)
+        reader = FrozenReader(encoder, lexicon, cache_dir() / "text")
+        report = (lambda done, total: progress(done, total, {})) if progress else None
+        bank = build_text_bank(prepared.records, reader, train, report)
+        return TextSide(reader, bank, Shapes(embedding_width=encoder.width))
+    if config.kind == "tuned":
+        from prismat.encoders.huggingface import HuggingFaceConfig, HuggingFaceEncoder
+
+        own = EncoderReader(HuggingFaceEncoder(HuggingFaceConfig(config.model)))
+        return TextSide(own, build_token_bank(prepared.records, own), Shapes())
+    texts = view_texts(prepared.records)
+    tokenizer = train_tokenizer([t for v in texts.values() for t in np.array(v)[train]], config.vocabulary)
+    tokens = TokenReader(tokenizer)
+    bank = build_token_bank(prepared.records, tokens)
+    return TextSide(tokens, bank, Shapes(vocabulary=tokenizer.get_vocab_size()))
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a training gives.
+
+    Attributes:
+        prismat: the model, ready to use.
+        data: windows of the store.
+        outcome: history and cost.
+        objective: its learned temperatures by pair, as 1/τ.
+    """
+
+    prismat: Prismat
+    data: StoreData
+    outcome: Outcome
+    scales: dict[str, float]
+
+
+def train(
+    prepared: Prepared,
+    job: Job,
+    folder: Path,
+    text: TextSide,
+    validate: Callable[[Prismat, StoreData], dict[str, float]],
+    progress: Progress | None = None,
+) -> Trained:
+    """Trains one recipe into a run folder, or goes on with it.
+
+    Args:
+        prepared: store, records and split.
+        job: recipe and length.
+        folder: the run folder; the model is saved in ``folder/model``, checkpoints in ``folder/checkpoint``.
+        text: the text window, from ``read_texts``.
+        validate: scores a model on validation rows; must give ``score``.
+        progress: called after every step.
+
+    Raises:
+        MismatchError: the store was prepared with other graph settings, or the folder holds another job.
+    """
+    recipe = job.recipe
+    _check_graph(prepared.store, recipe)
+    seed_everything(job.train.seed)
+    model = build_model(recipe, text.shapes.embedding_width, text.shapes.vocabulary)
+    objective = build_objective(recipe)
+    prismat = Prismat(model, recipe, text.reader, text.shapes)
+    data = store_data(prepared, prismat, text)
+    write_json(folder / "config.json", to_json(job))
+    write_text(folder / "split.json", prepared.split.to_json())
+    rows = prepared.rows["train"]
+    trainer = Trainer(model.train(), objective, data, rows, job.train)
+    outcome = trainer.fit(folder / "checkpoint", lambda _: validate(prismat, data), Tracker(folder), progress)
+    model.eval()
+    scales = {name: float(objective.scale(name).detach()) for name in objective.log_scale}
+    return Trained(prismat, data, outcome, scales)
+
+
+def store_data(prepared: Prepared, prismat: Prismat, text: TextSide) -> StoreData:
+    """The windows of a store under a model."""
+    records = prepared.records
+    return StoreData(
+        prepared.store,
+        prismat.recipe.windows,
+        (prismat.structure, prismat.xrd),
+        text.bank,
+        prismat.recipe.views,
+        [records.text_label, records.structure_label],
+    )
+
+
+def _check_graph(store: Store, recipe: Recipe) -> None:
+    settings = store.info["job"]["settings"]["structure"]
+    wanted = to_json(recipe.graph)
+    if settings != wanted:
+        raise MismatchError(
+            f"{store.folder} was prepared with graph settings {settings}, the recipe wants {wanted}. "
+            "Run 'prismat prepare' with the recipe's settings into another folder."
+        )
+
+
+def peak_memory_mb() -> float:
+    """Peak resident memory of this process in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1024 if sys.platform != "darwin" else peak / 1024**2
+
+
+def environment() -> dict[str, str | int]:
+    """Versions and machine, for reports."""
+    import platform
+    from importlib.metadata import version
+
+    return {
+        "prismat": version("prismat"),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "threads": torch.get_num_threads(),
+    }

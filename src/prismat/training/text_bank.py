@@ -1,0 +1,71 @@
+"""Features of every text of a store, computed once before training."""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Int
+
+from prismat.modalities.chemistry_text import FLAGS, LEXICON, chemistry_channels, parse_chemistry
+from prismat.modalities.lexicon import Lexicon, key_word
+from prismat.modalities.text_views import VIEWS, as_rows
+from prismat.text_reader import EncoderReader, FrozenReader, TokenReader
+from prismat.training.records import Records
+from prismat.training.windows import TextBank, TokenBank
+
+_FLAG = FLAGS.start
+LEXICON_COLUMNS = np.array([*range(LEXICON.start, LEXICON.stop), _FLAG + 2, _FLAG + 5])
+"""What of the element channel comes from the mineral lexicon: its fractions and its two flags."""
+
+
+def view_texts(records: Records) -> dict[str, list[str]]:
+    """Every text view of every record; empty where a record has none."""
+    rows = as_rows(records.table)
+    return {name: [view(row) for row in rows] for name, view in VIEWS.items()}
+
+
+def training_lexicon(records: Records, rows: Int[np.ndarray, " train"]) -> Lexicon:
+    """Minerals of the training rows."""
+    return Lexicon.from_rows([records.minerals[i] for i in rows], records.fractions[rows])
+
+
+def build_text_bank(
+    records: Records,
+    reader: FrozenReader,
+    train: Int[np.ndarray, " train"],
+    progress: Callable[[int, int], None] | None = None,
+) -> TextBank:
+    """Embeds the distinct texts of all views and parses their chemistry.
+
+    A training record's own mineral is hidden from its lexicon: held-out minerals are not in it either, and a
+    model that always finds the answer there would learn to look nowhere else.
+    """
+    views = view_texts(records)
+    distinct = sorted({t for texts in views.values() for t in texts if t})
+    position = {t: i for i, t in enumerate(distinct)}
+    own = np.zeros(len(records), dtype=bool)
+    own[train] = True
+    chemistry = [_channels(texts, records, own, reader.lexicon) for texts in views.values()]
+    return TextBank(
+        names=tuple(views),
+        embedding=reader.embed(distinct, progress).astype(np.float32),
+        chemistry=np.stack(chemistry),
+        index=np.array([[position.get(t, -1) for t in texts] for texts in views.values()]),
+        lexicon=LEXICON_COLUMNS,
+    )
+
+
+def _channels(texts: list[str], records: Records, is_train: np.ndarray, lexicon: Lexicon) -> np.ndarray:
+    channels = chemistry_channels([t or None for t in texts], lexicon).astype(np.float32)
+    for row in np.flatnonzero(is_train):
+        key = key_word(records.minerals[row]) if records.minerals[row] and texts[row] else ""
+        if key in lexicon.fractions and channels[row, _FLAG + 2]:
+            others = {name: v for name, v in lexicon.fractions.items() if name != key}
+            channels[row] = parse_chemistry(texts[row], Lexicon(others))
+    return channels
+
+
+def build_token_bank(records: Records, reader: TokenReader | EncoderReader) -> TokenBank:
+    """Token ids of all views of all records."""
+    views = view_texts(records)
+    batches = [reader.read([t or None for t in texts]) for texts in views.values()]
+    return TokenBank(tuple(views), tuple(batches))

