@@ -1,1 +1,50 @@
-"""Prismat: materials search and prediction across modalities."""
+"""Prismat: materials search and prediction across modalities.
+
+One crystal seen through many windows: structure, text and diffraction pattern meet in a joint space, so that
+any of them finds the others. Names are loaded when first used; importing the package does no work.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prismat.api import Prismat as Prismat
+    from prismat.api import load as load
+    from prismat.crystal import Crystal as Crystal
+    from prismat.formats import read_crystal as read_crystal
+    from prismat.formats_xrd import read_xy as read_xy
+    from prismat.material import Material as Material
+    from prismat.material import Pattern as Pattern
+    from prismat.search.engine import SearchEngine as SearchEngine
+    from prismat.search.filters import Filter as Filter
+    from prismat.search.query import Query as Query
+    from prismat.store import Store as Store
+
+_HOMES = {
+    "Crystal": "prismat.crystal",
+    "Filter": "prismat.search.filters",
+    "Material": "prismat.material",
+    "Pattern": "prismat.material",
+    "Prismat": "prismat.api",
+    "Query": "prismat.search.query",
+    "SearchEngine": "prismat.search.engine",
+    "Store": "prismat.store",
+    "load": "prismat.api",
+    "open_index": "prismat.search.engine",
+    "read_crystal": "prismat.formats",
+    "read_xy": "prismat.formats_xrd",
+}
+
+__all__ = [*_HOMES]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> object:
+    """Imports a public name on first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'prismat' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Public names."""
+    return sorted(_HOMES)

@@ -74,7 +74,10 @@ class Prismat:
     @cached_property
     def hash(self) -> str:
         """Hash over weights, recipe and text reader: what an index must have been made with."""
-        weights = {k: digest(v.tolist() if v.ndim == 0 else _bytes_hash(v)) for k, v in self.model.state_dict().items()}
+        weights = {
+            k: digest(v.tolist() if v.ndim == 0 else _bytes_hash(v))
+            for k, v in self.model.state_dict().items()
+        }
         return digest(weights, to_json(self.recipe), self.reader.describe() if self.reader else None)
 
     def embed(
@@ -102,7 +105,9 @@ class Prismat:
         named = [name for name, value in given.items() if value is not None]
         if len(named) != 1:
             raise BadInputError(
-                f"{len(named)} kinds of input given", field="embed", remedy="Give structures, texts or patterns."
+                f"{len(named)} kinds of input given",
+                field="embed",
+                remedy="Give structures, texts or patterns.",
             )
         batch = self._batch(named[0], list(given[named[0]]))  # ty: ignore[invalid-argument-type]
         return self.embed_batch(named[0], batch)
@@ -110,7 +115,9 @@ class Prismat:
     def _batch(self, window: str, items: list) -> object:
         if window not in self.recipe.windows:
             raise BadInputError(
-                f"this model has no {window} window", field="embed", remedy=f"It has {', '.join(self.recipe.windows)}."
+                f"this model has no {window} window",
+                field="embed",
+                remedy=f"It has {', '.join(self.recipe.windows)}.",
             )
         if not items:
             raise BadInputError("nothing to embed", field=window, remedy="Give at least one.")
@@ -126,7 +133,9 @@ class Prismat:
 
     def _reader(self) -> TextReader:
         if self.reader is None:
-            raise BadInputError("this model has no text window", field="text", remedy="Search by structure or xrd.")
+            raise BadInputError(
+                "this model has no text window", field="text", remedy="Search by structure or xrd."
+            )
         return self.reader
 
     def embed_batch(self, window: str, batch: object) -> Vectors:
@@ -148,7 +157,10 @@ class Prismat:
             "model_hash": self.hash,
         }
         with replacing_folder(Path(folder)) as temporary:
-            save_file({k: v.contiguous() for k, v in self.model.state_dict().items()}, temporary / "model.safetensors")
+            save_file(
+                {k: v.contiguous() for k, v in self.model.state_dict().items()},
+                temporary / "model.safetensors",
+            )
             if isinstance(self.reader, FrozenReader):
                 write_json(temporary / "lexicon.json", self.reader.lexicon.to_json())
             elif isinstance(self.reader, TokenReader):
@@ -193,7 +205,8 @@ def upgrade(config: dict, folder: Path) -> dict:
     version = config.get("format_version")
     if version != FORMAT_VERSION:
         raise VersionError(
-            f"{folder} has model format {version}, this program reads {FORMAT_VERSION}. Install a newer prismat."
+            f"{folder} has model format {version}, this program reads {FORMAT_VERSION}. "
+            "Install a newer prismat."
         )
     return config
 
@@ -214,7 +227,7 @@ def _load_reader(
         expected = config["text"]["weights_hash"]
         if encoder.model_hash != expected:
             raise BadInputError(
-                f"sentence encoder {text.model} has hash {encoder.model_hash[:8]}, the model needs {expected[:8]}",
+                f"{text.model} has hash {encoder.model_hash[:8]}, the model needs {expected[:8]}",
                 remedy="Install the version of its weights that the model was trained with.",
             )
         return FrozenReader(encoder, lexicon, cache)

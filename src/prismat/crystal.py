@@ -78,7 +78,7 @@ class Crystal:
 
         return sum(mass(z) * n for z, n in self.composition.items()) * 1.66053907 / self.volume
 
-    def to_pymatgen(self):  # noqa: ANN201
+    def to_pymatgen(self):
         """The crystal as ``pymatgen.core.Structure``."""
         from pymatgen.core import Structure
 
@@ -90,8 +90,15 @@ def make_site(content: dict[int, float]) -> Site:
     """A site from {atomic number: occupancy}; full within 1 % counts as full.
 
     Raises:
-        BadInputError: an occupancy is not positive, or they add up to more than 1.05.
+        BadInputError: an occupancy is negative or not a number, none is positive, or they add up to more
+            than 1.05.
     """
+    if any(not x >= 0 for x in content.values()):
+        raise BadInputError(
+            f"an occupancy of {min(content.values()):g}",
+            field="occupancy",
+            remedy="Give occupancies from 0 to 1.",
+        )
     content = {z: x for z, x in content.items() if x > 0}
     total = sum(content.values())
     if not content:

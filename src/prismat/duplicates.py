@@ -16,8 +16,10 @@ def duplicate_structures(
     spacegroups: Int[np.ndarray, " records"],
     n_sites: Int[np.ndarray, " records"],
 ) -> Int[np.ndarray, " records"]:
-    """Labels equal for records of one crystal: same space group and number of sites, element fractions
-    within 0.005, conventional cell edges within 0.5 % and angles within 0.5°, linked transitively.
+    """Labels equal for records of one crystal.
+
+    That is: same space group and number of sites, element fractions within 0.005, conventional cell edges
+    within 0.5 % and angles within 0.5°, linked transitively.
 
     Args:
         fractions: atomic fractions by element.
@@ -27,7 +29,7 @@ def duplicate_structures(
     """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     scaled = np.concatenate(
         [
@@ -39,7 +41,7 @@ def duplicate_structures(
         ],
         axis=1,
     )
-    links = cKDTree(scaled).query_pairs(1.0, p=np.inf, output_type="ndarray")
+    links = KDTree(scaled).query_pairs(1.0, p=np.inf, output_type="ndarray")
     n = len(fractions)
     graph = coo_matrix((np.ones(len(links), dtype=bool), (links[:, 0], links[:, 1])), shape=(n, n))
     return connected_components(graph, directed=False)[1].astype(np.int64)

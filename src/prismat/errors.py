@@ -23,9 +23,7 @@ class BadInputError(PrismatError):
 
     def at(self, record: str) -> "BadInputError":
         """The same error with the record's name filled in."""
-        return BadInputError(
-            self.problem, record=self.record or record, field=self.field, remedy=self.remedy
-        )
+        return BadInputError(self.problem, record=self.record or record, field=self.field, remedy=self.remedy)
 
     def __reduce__(self) -> tuple:
         """Crosses process borders with its parts, which ``Exception`` alone would lose."""

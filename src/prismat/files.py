@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,13 +23,13 @@ def digest(*parts: object) -> str:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Generator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -46,7 +46,7 @@ def write_json(path: Path, payload: object) -> None:
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
+def replacing_folder(path: Path) -> Generator[Path]:
     """A temporary folder beside ``path`` that takes its place when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
@@ -54,10 +54,10 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         yield temporary
         if path.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
-            os.replace(path, old / "was")
-            os.replace(temporary, path)
+            path.replace(old / "was")
+            temporary.replace(path)
             shutil.rmtree(old, ignore_errors=True)
         else:
-            os.replace(temporary, path)
+            temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -14,7 +14,7 @@ def reduced_formula(composition: dict[int, float]) -> str:
     """Formula with the most electropositive element first, divided by its common factor.
 
     Amounts that are whole numbers must stay whole, and so must the sum of those that are not: 3.988 Ca,
-    0.012 Sr, 4 C and 12 O give ``Ca0.997Sr0.003CO3``.
+    0.012 Sr, 4 C and 12 O give ``Sr0.003Ca0.997CO3``.
 
     Args:
         composition: atoms per cell by atomic number.

@@ -1,4 +1,4 @@
-"""Groups of records that must not be separated: linked by composition, publication, mineral or any other key."""
+"""Groups of records that must not be separated: linked by composition, publication, mineral, another key."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from prismat.errors import BadInputError
 
@@ -140,11 +140,11 @@ def _region_links(points: np.ndarray, rows: np.ndarray, reach: float) -> Iterato
     if np.ptp(points, axis=0).max() <= reach:
         yield np.stack([np.full(len(rows), rows[0]), rows], axis=1)
         return
-    tree = cKDTree(points)
+    tree = KDTree(points)
     step = max(1, _PAIRS_AT_ONCE // len(rows))
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
-        near = cKDTree(points[part]).sparse_distance_matrix(tree, reach, p=np.inf, output_type="ndarray")
+        near = KDTree(points[part]).sparse_distance_matrix(tree, reach, p=np.inf, output_type="ndarray")
         yield np.stack([rows[part][near["i"]], rows[near["j"]]], axis=1)
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ase import Atoms
     from pymatgen.core import Structure
 
-    StructureLike = Union[Crystal, Structure, Atoms, str, Path]
+    StructureLike = Crystal | Structure | Atoms | str | Path
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Material:
     provenance: Provenance = Provenance()
 
     @classmethod
-    def of(cls, structure: "StructureLike", id: str = "query", **others: object) -> "Material":
+    def of(cls, structure: "StructureLike", id: str = "query", **others: Any) -> "Material":
         """A material from a structure in any form that ``read_crystal`` takes."""
         from prismat.formats import read_crystal
 

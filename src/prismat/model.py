@@ -1,7 +1,7 @@
-"""The joint model: one encoder per modality, projections to a shared sphere, saved as JSON and safetensors."""
+"""The joint model: one encoder per modality, and projections to shared spheres."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -30,11 +30,28 @@ class ProjectionConfig:
     heads: Heads = "pair"
 
 
-class Projection(nn.Module):
-    """Features → unit vector."""
+@runtime_checkable
+class Selective(Protocol):
+    """An encoder that shows each partner's projection only some of its columns."""
 
-    def __init__(self, width: int, config: ProjectionConfig) -> None:
+    def columns_for(self, partner: str | None) -> list[int]:
+        """Columns that the projection meant for ``partner`` may see."""
+        ...
+
+
+class Projection(nn.Module):
+    """Features → unit vector.
+
+    Args:
+        width: of the features it is given.
+        config: size.
+        columns: those of the features that it reads; all where left out.
+    """
+
+    def __init__(self, width: int, config: ProjectionConfig, columns: list[int] | None = None) -> None:
         super().__init__()
+        self.columns = columns if columns is not None and len(columns) < width else None
+        width = len(self.columns) if self.columns is not None else width
         if config.hidden:
             self.net: nn.Module = nn.Sequential(
                 nn.Linear(width, config.hidden),
@@ -48,6 +65,7 @@ class Projection(nn.Module):
 
     def forward(self, features: Float[torch.Tensor, "batch width"]) -> Float[torch.Tensor, "batch dim"]:
         """L2-normalised projection in at least single precision."""
+        features = features if self.columns is None else features[:, self.columns]
         return nn.functional.normalize(self.net(features).float(), dim=1)
 
 
@@ -64,13 +82,17 @@ class JointModel(nn.Module):
         config: the projections.
     """
 
-    def __init__(self, encoders: dict[str, nn.Module], config: ProjectionConfig = ProjectionConfig()) -> None:  # noqa: B008
+    def __init__(self, encoders: dict[str, nn.Module], config: ProjectionConfig = ProjectionConfig()) -> None:
         super().__init__()
         self.config = config
         self.encoders = nn.ModuleDict(encoders)
         self.projections = nn.ModuleDict(
             {
-                key_of(name, partner): Projection(encoder.width, config)  # ty: ignore[invalid-argument-type]
+                key_of(name, partner): Projection(
+                    encoder.width,  # ty: ignore[invalid-argument-type]
+                    config,
+                    encoder.columns_for(partner) if isinstance(encoder, Selective) else None,
+                )
                 for name, encoder in encoders.items()
                 for partner in self.partners(name)
             }
@@ -99,7 +121,7 @@ class JointModel(nn.Module):
         self, batches: dict[str, object], same: Bool[torch.Tensor, "batch batch"] | None = None
     ) -> Embedded:
         """Embeds all modalities of a batch; each modality's batch tells which records are present."""
-        present = {name: batch.present for name, batch in batches.items()}  # ty: ignore[unresolved-attribute]
+        present = {name: batch.present for name, batch in batches.items()}  # ty: ignore[missing-attribute]
         embeddings, toward = {}, {}
         for name, batch in batches.items():
             for key, vectors in self.embed(name, batch).items():

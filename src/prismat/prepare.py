@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -45,7 +46,9 @@ class PrepareSettings:
     workers: int = 0
 
 
-def prepare(source: Source, folder: Path, settings: PrepareSettings, progress: Progress | None = None) -> Store:
+def prepare(
+    source: Source, folder: Path, settings: PrepareSettings, progress: Progress | None = None
+) -> Store:
     """Writes a store, or goes on with one that was interrupted.
 
     Shards are idempotent: one that is there was written whole and is kept. A folder that holds another
@@ -123,7 +126,7 @@ def _name(number: int) -> str:
 
 def write_one(source: Source, start: int, folder: Path, settings: PrepareSettings) -> int:
     """Makes one shard from source rows start … start + shard_rows − 1; returns its number of records."""
-    structure, xrd = StructureModality(settings.structure), XrdModality(settings.xrd)
+    structure, xrd = StructureModality(settings.structure), XrdModality(lines=settings.xrd)
     rows, features, rejects = [], {structure.name: [], xrd.name: []}, []
     for item in source.read(start, start + settings.shard_rows):
         record = item if isinstance(item, Reject) else _featurize(item, structure, xrd)
@@ -199,9 +202,9 @@ def describe(material: Material, cell: StandardCell | None) -> dict:
 def _finish(folder: Path, source: Source, job: dict) -> Store:
     """Writes the rejects file and, last of all, store.json, which makes the store valid."""
     shards = sorted(p for p in folder.glob("shard-*") if (p / "shard.json").is_file())
-    described = [{"name": p.name, **_summary(p)} for p in shards]
+    described: list[dict[str, Any]] = [{"name": p.name, **_summary(p)} for p in shards]
     write_text(folder / "rejects.jsonl", "".join(_rejects(shards)))
-    kept = sum(s["rows"] for s in described)
+    kept = sum(int(s["rows"]) for s in described)
     if kept == 0:
         raise BadInputError("no row of the source could be used", remedy=f"See {folder / 'rejects.jsonl'}.")
     info = {
@@ -219,7 +222,7 @@ def _finish(folder: Path, source: Source, job: dict) -> Store:
     return Store(folder)
 
 
-def _summary(shard: Path) -> dict:
+def _summary(shard: Path) -> dict[str, Any]:
     described = json.loads((shard / "shard.json").read_text(encoding="utf-8"))
     return {"rows": described["rows"], "hash": described["hash"]}
 

@@ -1,7 +1,7 @@
 """Grouped splits: records that share a composition, a publication or a mineral stay in one part.
 
-A split is a list of ids with a hash over the ids and the rule that made it, so that two results can be shown to
-come from the same one. Leaks are counted by a second method that does not know how the groups were made.
+A split is a list of ids with a hash over the ids and the rule that made it, so that two results can be shown
+to come from the same one. Leaks are counted by a second method that does not know how the groups were made.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from prismat.errors import BadInputError, MismatchError
 from prismat.groups import NOISE, TOLERANCE, group_records, key_codes
@@ -127,7 +127,9 @@ def make_split(
     order = _draw_order(sizes, round(min(f for f in fractions if f > 0) * len(ids)), seed)
     for part in (2, 1):
         target = round(fractions[part] * len(ids))
-        taken = _fill(sizes, order, target) if fractions[part] > 0 else np.zeros(0, np.int64)
+        # One group is left for val, whatever fits into test.
+        open_ = order[: len(order) - int(part == 2 and fractions[1] > 0)]
+        taken = _fill(sizes, open_, target) if fractions[part] > 0 else order[:0]
         part_of[taken] = part
         order = order[~np.isin(order, taken)]
     ids_, record_part = np.array(ids, dtype=object), part_of[member.ravel()]
@@ -210,12 +212,11 @@ def count_leaks(
         tolerance: of the element fractions.
     """
     rows = split.rows(ids)
-    counts = {
-        kind: _shared_keys([key_codes(column)[r] for r in rows.values()]) for kind, column in keys.items()
-    }
+    codes = {kind: key_codes(column) for kind, column in keys.items()}
+    counts = {kind: _shared_keys([of[part] for part in rows.values()]) for kind, of in codes.items()}
     near = {part: np.zeros(len(r), bool) for part, r in rows.items()}
     for earlier, later in combinations([p for p in PARTS if len(rows[p])], 2):
-        tree = cKDTree(fractions[rows[earlier]].astype(np.float64))
+        tree = KDTree(fractions[rows[earlier]].astype(np.float64), balanced_tree=False, compact_nodes=False)
         distance, _ = tree.query(fractions[rows[later]], p=np.inf, distance_upper_bound=tolerance + 2 * NOISE)
         near[later] |= distance <= tolerance
     return LeakReport(counts, int(sum(n.sum() for n in near.values())), tolerance)

@@ -43,7 +43,9 @@ def write_shard(folder: Path, table: pa.Table, packed: Packed, rejects: Sequence
         lines = [json.dumps(r, ensure_ascii=False) for r in rejects]
         (temporary / "rejects.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         hashes = {p.name: sha256(p) for p in sorted(temporary.iterdir())}
-        write_json(temporary / "shard.json", {"rows": table.num_rows, "hash": digest(hashes), "files": hashes})
+        write_json(
+            temporary / "shard.json", {"rows": table.num_rows, "hash": digest(hashes), "files": hashes}
+        )
 
 
 class _Shard:
@@ -78,7 +80,8 @@ class Store:
         path = self.folder / "store.json"
         if not path.is_file():
             raise BadInputError(
-                f"no finished store in {self.folder}", remedy="Run 'prismat prepare'; it resumes where it stopped."
+                f"no finished store in {self.folder}",
+                remedy="Run 'prismat prepare'; it resumes where it stopped.",
             )
         self.info = json.loads(path.read_text(encoding="utf-8"))
         if self.info["schema_version"] != SCHEMA_VERSION:

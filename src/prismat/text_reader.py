@@ -43,9 +43,7 @@ class FrozenReader:
         cache: folder of the embedding cache; queries are not cached where None.
     """
 
-    def __init__(
-        self, encoder: "FrozenSentenceEncoder", lexicon: Lexicon, cache: Path | None = None
-    ) -> None:
+    def __init__(self, encoder: "FrozenSentenceEncoder", lexicon: Lexicon, cache: Path | None = None) -> None:
         self.encoder, self.lexicon = encoder, lexicon
         self.cache = EmbeddingCache(cache, encoder.model_hash, encoder.width) if cache else None
 

@@ -77,7 +77,7 @@ class Cgcnn(nn.Module):
     graphs: messages depend on distances only, pooling and normalisation weigh orbits by multiplicity.
     """
 
-    def __init__(self, config: CgcnnConfig = CgcnnConfig()) -> None:  # noqa: B008
+    def __init__(self, config: CgcnnConfig = CgcnnConfig()) -> None:
         super().__init__()
         self.config = config
         self.embedding = AtomEmbedding(config.width)

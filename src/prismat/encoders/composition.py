@@ -31,7 +31,9 @@ class CompositionEncoder(nn.Module):
     Knows the formula and nothing of where the atoms are.
     """
 
-    def __init__(self, config: CompositionConfig = CompositionConfig()) -> None:  # noqa: B008
+    table: torch.Tensor
+
+    def __init__(self, config: CompositionConfig = CompositionConfig()) -> None:
         super().__init__()
         self.config = config
         table = torch.from_numpy(features()).to(torch.float32)

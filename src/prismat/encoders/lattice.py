@@ -39,7 +39,7 @@ class LatticeEncoder(nn.Module):
     alike for every axis. The cell is the standardised one: no choice of the user's cell is visible.
     """
 
-    def __init__(self, config: LatticeConfig = LatticeConfig()) -> None:  # noqa: B008
+    def __init__(self, config: LatticeConfig = LatticeConfig()) -> None:
         super().__init__()
         self.config = config
         self.edges = RadialBasis(*_EDGE_RANGE, config.centers)

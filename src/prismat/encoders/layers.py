@@ -33,6 +33,9 @@ class WeightedBatchNorm(nn.Module):
     exactly as the full graph is. Running statistics serve in evaluation, as in ``nn.BatchNorm1d``.
     """
 
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
+
     def __init__(self, width: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
         super().__init__()
         self.momentum, self.eps = momentum, eps
@@ -53,8 +56,8 @@ class WeightedBatchNorm(nn.Module):
         return torch.addcmul(self.bias, centred, self.weight * torch.rsqrt(var + self.eps)).to(x.dtype)
 
     def _centre(self, x: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """x − mean, and the variance from it: E[x²] − mean² would cancel where a column hardly varies."""
-        share = (weight / weight.sum()).to(x.dtype)
+        """X − mean, and the variance from it: E[x²] − mean² would cancel where a column hardly varies."""
+        share = weight.to(x.dtype) / weight.sum()
         mean = share @ x
         centred = x - mean
         var = share @ centred.square()
@@ -72,6 +75,8 @@ class RadialBasis(nn.Module):
         count: number of centres; the width of each Gaussian is the grid step.
     """
 
+    centers: torch.Tensor
+
     def __init__(self, start: float = 0.0, stop: float = 8.0, count: int = 41) -> None:
         super().__init__()
         self.register_buffer("centers", torch.linspace(start, stop, count))
@@ -87,6 +92,8 @@ class AtomEmbedding(nn.Module):
 
     A vacancy counts as zero, so that occupancies below 1 weaken the site.
     """
+
+    table: torch.Tensor
 
     def __init__(self, width: int) -> None:
         super().__init__()

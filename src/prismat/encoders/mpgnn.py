@@ -43,7 +43,7 @@ class MpgnnLayer(nn.Module):
 class Mpgnn(nn.Module):
     """Crystal → (batch, width): L literal layers and the mean over atoms."""
 
-    def __init__(self, config: MpgnnConfig = MpgnnConfig()) -> None:  # noqa: B008
+    def __init__(self, config: MpgnnConfig = MpgnnConfig()) -> None:
         super().__init__()
         self.config = config
         self.embedding = AtomEmbedding(config.width)

@@ -1,20 +1,23 @@
 """What every modality does."""
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from prismat.material import Material
 from prismat.ragged import Packed, pack
 
+Columns = dict[str, tuple[np.dtype[Any], tuple[int, ...]]]
+"""Type and trailing shape of each ragged column."""
+
 Features = dict[str, np.ndarray]
 """Arrays of one record by column name; a column's length may differ from record to record."""
 
-Batch = TypeVar("Batch", covariant=True)
+Batch_co = TypeVar("Batch_co", covariant=True)
 
 
-class Modality(Protocol[Batch]):
+class Modality(Protocol[Batch_co]):
     """One window on a material.
 
     ``columns`` names the ragged columns kept in a store with their type and trailing shape; a record
@@ -22,18 +25,18 @@ class Modality(Protocol[Batch]):
     """
 
     name: str
-    columns: dict[str, tuple[np.dtype, tuple[int, ...]]]
+    columns: Columns
 
     def featurize(self, material: Material) -> Features | None:
         """Arrays of one material, or None where it has no such window. Pure and deterministic."""
         ...
 
-    def collate(self, packed: Packed) -> Batch:
+    def collate(self, packed: Packed) -> Batch_co:
         """One batch of plain tensors in a frozen dataclass, from columns taken by rows."""
         ...
 
 
-def pack_features(columns: dict[str, tuple[np.dtype, tuple[int, ...]]], rows: Sequence[Features | None]) -> Packed:
+def pack_features(columns: Columns, rows: Sequence[Features | None]) -> Packed:
     """Packs the features of a list of records; None gives length 0."""
     packed = {}
     for name, (dtype, shape) in columns.items():

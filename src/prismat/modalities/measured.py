@@ -61,7 +61,7 @@ def check_pattern(pattern: Pattern, settings: ProfileSettings) -> None:
 
 def from_measured(
     pattern: Pattern,
-    settings: ProfileSettings = ProfileSettings(),  # noqa: B008
+    settings: ProfileSettings = ProfileSettings(),
 ) -> Float[np.ndarray, " points"]:
     """A measured pattern on the grid: background and noise taken off, square root, root mean square 1.
 

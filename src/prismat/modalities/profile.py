@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 
 from prismat.errors import BadInputError
 from prismat.material import Material
-from prismat.modalities.base import Features
+from prismat.modalities.base import Columns, Features
 from prismat.modalities.measured import from_measured
 from prismat.modalities.rendering import Cleaning, ProfileNoise, ProfileSettings, render
 from prismat.modalities.xrd import XrdSettings, powder_lines
@@ -49,8 +49,8 @@ class XrdModality:
 
     def __init__(
         self,
-        settings: ProfileSettings = ProfileSettings(),  # noqa: B008
-        lines: XrdSettings = XrdSettings(),  # noqa: B008
+        settings: ProfileSettings = ProfileSettings(),
+        lines: XrdSettings = XrdSettings(),
     ) -> None:
         if settings.wavelength != lines.wavelength:
             raise BadInputError(
@@ -60,7 +60,7 @@ class XrdModality:
             )
         self.settings, self.lines = settings, lines
         column: tuple[np.dtype, tuple[int, ...]] = (np.dtype(np.float32), ())
-        self.columns = {"xrd.two_theta": column, "xrd.intensity": column, "xrd.profile": column}
+        self.columns: Columns = {"xrd.two_theta": column, "xrd.intensity": column, "xrd.profile": column}
 
     def featurize(self, material: Material) -> Features | None:
         """Lines of the structure and the profile of ``measurements["xrd"]``; None with neither.

@@ -75,14 +75,14 @@ def _labels(crystal: Crystal) -> tuple[list[int], dict[int, tuple]]:
 def _from_moyo(found: object, again: object, contents: dict[int, tuple]) -> StandardCell:
     import moyopy
 
-    cell = found.prim_std_cell  # ty: ignore[unresolved-attribute]
+    cell = found.prim_std_cell  # ty: ignore[missing-attribute]
     sites = tuple(contents[label] for label in cell.numbers)
     frac = np.asarray(cell.positions, dtype=np.float64)
     primitive = Crystal(np.asarray(cell.basis, dtype=np.float64), frac - np.floor(frac), sites)
-    _, orbit = np.unique(np.asarray(again.orbits), return_inverse=True)  # ty: ignore[unresolved-attribute]
-    number = int(found.number)  # ty: ignore[unresolved-attribute]
+    _, orbit = np.unique(np.asarray(again.orbits), return_inverse=True)  # ty: ignore[missing-attribute]
+    number = int(found.number)  # ty: ignore[missing-attribute]
     symbol = moyopy.SpaceGroupType(number).hm_short.replace(" ", "")
-    standard = np.asarray(found.std_cell.basis)  # ty: ignore[unresolved-attribute]
+    standard = np.asarray(found.std_cell.basis)  # ty: ignore[missing-attribute]
     return StandardCell(primitive, orbit.astype(np.int64), number, symbol, _lengths_angles(standard))
 
 

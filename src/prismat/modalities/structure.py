@@ -1,6 +1,7 @@
 """Crystal to graph: periodic neighbours of each symmetry orbit, packed as arrays."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from prismat.crystal import Crystal
 from prismat.elements import MAX_Z
 from prismat.material import Material
-from prismat.modalities.base import Features
+from prismat.modalities.base import Columns, Features
 from prismat.modalities.standard_cell import StandardCell, standardize
 from prismat.neighbors import Pairs, nearest_shells, neighbor_pairs
 from prismat.ragged import Packed, Ragged
@@ -83,7 +84,7 @@ class StructureModality:
     """The structure window: graph of the primitive cell, one node per symmetry orbit."""
 
     name = "structure"
-    columns = {
+    columns: ClassVar[Columns] = {
         "structure.lattice": (np.dtype(np.float64), (3,)),
         "structure.frac": (np.dtype(np.float64), (3,)),
         "structure.node_of_atom": (np.dtype(np.int32), ()),
@@ -98,7 +99,7 @@ class StructureModality:
         "structure.spacegroup": (np.dtype(np.int16), ()),
     }
 
-    def __init__(self, settings: StructureSettings = StructureSettings()) -> None:  # noqa: B008
+    def __init__(self, settings: StructureSettings = StructureSettings()) -> None:
         self.settings = settings
 
     def featurize(self, material: Material) -> Features | None:
@@ -125,7 +126,9 @@ class StructureModality:
             "structure.atom_of_node": atom_of_node.astype(np.int32),
             "structure.species": np.array([z for s in sites for z, _ in s], dtype=np.int16),
             "structure.occupancy": np.array([x for s in sites for _, x in s], dtype=np.float32),
-            "structure.species_node": np.repeat(np.arange(len(sites)), [len(s) for s in sites]).astype(np.int32),
+            "structure.species_node": np.repeat(np.arange(len(sites)), [len(s) for s in sites]).astype(
+                np.int32
+            ),
             "structure.receiver": orbit[pairs.i[order]].astype(np.int32),
             "structure.sender_atom": pairs.j[order].astype(np.int32),
             "structure.offset": pairs.offset[order].astype(np.int16),
@@ -157,7 +160,11 @@ class StructureModality:
         sender_atom = packed["structure.sender_atom"].values + first_atom[edge_graph]
         lattice = _lattices(packed)
         vector = _edge_vectors(
-            atoms.values, lattice[edge_graph], atom_of_node[receiver], sender_atom, packed["structure.offset"].values
+            atoms.values,
+            lattice[edge_graph],
+            atom_of_node[receiver],
+            sender_atom,
+            packed["structure.offset"].values,
         )
         species = packed["structure.species_node"]
         return StructureBatch(
@@ -165,7 +172,9 @@ class StructureModality:
             occupancy=torch.from_numpy(packed["structure.occupancy"].values),
             species_node=_long(species.values + np.repeat(first_node, species.lengths)),
             node_graph=_long(np.repeat(np.arange(len(nodes)), nodes.lengths)),
-            multiplicity=torch.from_numpy(np.bincount(node_of_atom, minlength=len(nodes.values)).astype(np.float32)),
+            multiplicity=torch.from_numpy(
+                np.bincount(node_of_atom, minlength=len(nodes.values)).astype(np.float32)
+            ),
             receiver=_long(receiver),
             sender=_long(node_of_atom[sender_atom]),
             vector=torch.from_numpy(vector.astype(np.float32)),

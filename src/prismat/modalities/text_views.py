@@ -58,5 +58,3 @@ VIEWS: dict[str, TextView] = {"title": title_view, "context": context_view, "des
 def as_rows(columns: dict[str, list]) -> list[dict]:
     """A table given by columns as one dictionary per row."""
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-
-

@@ -34,7 +34,9 @@ class Embedded:
         self, a: str, b: str
     ) -> tuple[Float[torch.Tensor, "batch dim"], Float[torch.Tensor, "batch dim"]]:
         """The two embeddings that meet when modality ``a`` is compared with ``b``."""
-        return self.toward.get((a, b), self.embeddings.get(a)), self.toward.get((b, a), self.embeddings.get(b))
+        left = self.toward[a, b] if (a, b) in self.toward else self.embeddings[a]
+        right = self.toward[b, a] if (b, a) in self.toward else self.embeddings[b]
+        return left, right
 
     @property
     def pairs(self) -> list[tuple[str, str]]:

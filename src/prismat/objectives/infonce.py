@@ -44,7 +44,7 @@ class InfoNce(nn.Module):
         config: temperature and weights.
     """
 
-    def __init__(self, pairs: list[str], config: InfoNceConfig = InfoNceConfig()) -> None:  # noqa: B008
+    def __init__(self, pairs: list[str], config: InfoNceConfig = InfoNceConfig()) -> None:
         super().__init__()
         self.config = config
         start = torch.tensor(math.log(1 / config.temperature))

@@ -7,9 +7,9 @@ from prismat.encoders.bpe_transformer import BpeTransformerConfig
 from prismat.encoders.crystal import CrystalConfig
 from prismat.encoders.huggingface import TextHeadConfig
 from prismat.encoders.xrd_cnn import XrdCnnConfig
-from prismat.model import ProjectionConfig
 from prismat.modalities.rendering import ProfileSettings
 from prismat.modalities.structure import StructureSettings
+from prismat.model import ProjectionConfig
 from prismat.objectives.infonce import InfoNceConfig
 from prismat.training.loop import TrainConfig
 from prismat.training.windows import ViewConfig
@@ -64,7 +64,7 @@ class EncoderConfigs:
 
     structure: CrystalConfig = field(default_factory=CrystalConfig)
     text: TextConfig = field(default_factory=TextConfig)
-    xrd: XrdCnnConfig = field(default_factory=XrdCnnConfig)
+    xrd: XrdCnnConfig = XrdCnnConfig(points=1024, channels=(32, 64), bottleneck=16)
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Recipe:
     objective: InfoNceConfig = field(default_factory=InfoNceConfig)
     views: ViewConfig = field(default_factory=ViewConfig)
     graph: StructureSettings = field(default_factory=StructureSettings)
-    profile: ProfileSettings = field(default_factory=ProfileSettings)
+    profile: ProfileSettings = ProfileSettings(points=1024)
 
 
 @dataclass(frozen=True)

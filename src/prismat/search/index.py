@@ -165,7 +165,7 @@ class Index:
         self,
         vectors: Mapping[str, Float[np.ndarray, " _"]],
         weights: Mapping[str, float] | None = None,
-        filter: Filter | None = None,  # noqa: A002  (the field's own word)
+        filter: Filter | None = None,
         k: int = 10,
     ) -> list[Hit]:
         """The k records nearest to a query that may have several parts.

@@ -18,8 +18,8 @@ from jaxtyping import Float
 from prismat.crystal import MAX_SITES, Crystal, check
 from prismat.elements import SYMBOLS
 from prismat.errors import BadInputError
-from prismat.material import Material, Property, Provenance, Reject
 from prismat.files import sha256
+from prismat.material import Material, Property, Provenance, Reject
 from prismat.packaged import AMCSD, locate
 from prismat.sources.amcsd_titles import conditions, split_titles
 from prismat.symmetry import expand, parse_operations
@@ -94,7 +94,9 @@ class AmcsdSource:
 
     @cached_property
     def _titles(self) -> list[tuple[str, str]]:
-        return split_titles([r["pub_title"] for r in self._rows], [r["publication_id"] or 0 for r in self._rows])
+        return split_titles(
+            [r["pub_title"] for r in self._rows], [r["publication_id"] or 0 for r in self._rows]
+        )
 
     def _material(self, identifier: str, row: sqlite3.Row, title: str, notes: str) -> Material:
         crystal = check(_crystal(row), self.max_sites)
@@ -161,7 +163,7 @@ def _element(label: str, expected: set[str]) -> int:
 
     Where a two-letter and a one-letter reading both exist (Os, CO), the formula decides.
     """
-    letters = re.match(r"[A-Za-z]*", label.strip()).group(0)  # ty: ignore[unresolved-attribute]
+    letters = re.split(r"[^A-Za-z]", label.strip(), maxsplit=1)[0]
     for special, z in _SPECIAL_LABELS.items():
         if letters == special or (letters.startswith(special) and special in ("Wat", "OH")):
             return z
@@ -195,5 +197,7 @@ def lattice_from_parameters(
     cx, cy = cb, (ca - cb * cg) / sg
     height = 1 - cx * cx - cy * cy
     if not height > 0:
-        raise BadInputError(f"angles {alpha}, {beta}, {gamma}° close no cell", field="lattice", remedy="Correct them.")
+        raise BadInputError(
+            f"angles {alpha}, {beta}, {gamma}° close no cell", field="lattice", remedy="Correct them."
+        )
     return np.array([[a, 0, 0], [b * cg, b * sg, 0], [c * cx, c * cy, c * np.sqrt(height)]])

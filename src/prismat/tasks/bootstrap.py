@@ -1,7 +1,8 @@
 """Bootstrap intervals over queries, or over clusters of queries that are not independent.
 
-Efron and Tibshirani, An Introduction to the Bootstrap (1993), percentile intervals; whole clusters are drawn
-where queries share a composition or a publication (Cameron, Gelbach and Miller, Rev. Econ. Stat. 90 (2008) 414).
+Percentile intervals after Efron and Tibshirani, An Introduction to the Bootstrap (1993); whole clusters are
+drawn where queries share a composition or a publication (Cameron, Gelbach and Miller, Rev. Econ. Stat. 90
+(2008) 414).
 """
 
 from collections.abc import Iterator

@@ -36,7 +36,7 @@ def embed_rows(
     for start in range(0, len(rows), CHUNK):
         batches = data.batches(rows[start : start + CHUNK], None)
         for window in wanted:
-            here = batches[window].present.numpy()  # ty: ignore[unresolved-attribute]
+            here = batches[window].present.numpy()  # ty: ignore[missing-attribute]
             for key, found in prismat.embed_batch(window, batches[window]).items():
                 vectors.setdefault(key, []).append(found * here[:, None])
                 present.setdefault(key, []).append(here)

@@ -73,7 +73,7 @@ class Evaluator:
     ) -> tuple[
         Float[np.ndarray, "queries items"], Bool[np.ndarray, "queries items"], Int[np.ndarray, " queries"]
     ]:
-        """Cosines, right answers and the groups of the queries; records without either window are left out."""
+        """Cosines, right answers and groups of the queries; records without either window are left out."""
         left, right = prismat.key(query, gallery), prismat.key(gallery, query)
         asked, found = embedded.present[left], embedded.present[right]
         relevant = self.relevant["text" if "text" in (query, gallery) else "structure"]
@@ -142,5 +142,5 @@ def validation_score(prismat: Prismat, data: StoreData, evaluator: Evaluator) ->
         cosines, relevant, _ = evaluator.scores(prismat, embedded, query, gallery)
         best = np.where(relevant, cosines, -2).max(axis=1, keepdims=True)
         rank = 1 + ((cosines >= best) & ~relevant).sum(axis=1)
-        scores[f"{query}->{gallery}/recall@10"] = float((rank <= 10).mean())  # noqa: PLR2004
+        scores[f"{query}->{gallery}/recall@10"] = float((rank <= 10).mean())
     return {**scores, "score": float(np.mean(list(scores.values())))}

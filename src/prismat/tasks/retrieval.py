@@ -94,7 +94,7 @@ def retrieval_metrics(
     _check(scores, relevant)
     ranks = np.concatenate([_ranks(scores[rows], relevant[rows], None) for rows in _row_chunks(scores.shape)])
     sizes = np.full(len(scores), scores.shape[1])
-    return _summarise(ranks, sizes, relevant.sum(axis=1), groups, seed, resamples)
+    return _summarise(ranks, sizes, relevant.sum(axis=1), groups, (seed, resamples))
 
 
 def pooled_metrics(
@@ -102,6 +102,7 @@ def pooled_metrics(
     relevant: Bool[np.ndarray, "queries gallery"],
     pool: int = 1024,
     seed: int = 0,
+    *,
     groups: Int[np.ndarray, " queries"] | None = None,
     resamples: int = RESAMPLES,
 ) -> RetrievalResult:
@@ -128,7 +129,7 @@ def pooled_metrics(
         ranks.append(_ranks(np.take_along_axis(scores[rows], members, axis=1), inside, None))
         right.append(inside.sum(axis=1))
     sizes = np.full(len(scores), pool)
-    result = _summarise(np.concatenate(ranks), sizes, np.concatenate(right), groups, seed, resamples)
+    result = _summarise(np.concatenate(ranks), sizes, np.concatenate(right), groups, (seed, resamples))
     return replace(result, note=f"random pools of {pool} from a gallery of {scores.shape[1]}")
 
 
@@ -137,6 +138,7 @@ def grouped_gallery_metrics(
     relevant: Bool[np.ndarray, "queries gallery"],
     gallery_group: Int[np.ndarray, " gallery"],
     query_group: Int[np.ndarray, " queries"] | None = None,
+    *,
     groups: Int[np.ndarray, " queries"] | None = None,
     seed: int = 0,
 ) -> RetrievalResult:
@@ -178,7 +180,7 @@ def grouped_gallery_metrics(
         ]
     )
     clusters = (own if groups is None else groups)[kept]
-    result = _summarise(ranks, sizes[kept], right[kept], clusters, seed, RESAMPLES)
+    result = _summarise(ranks, sizes[kept], right[kept], clusters, (seed, RESAMPLES))
     return replace(result, note=f"{len(kept)} of {len(scores)} queries, each within its own group")
 
 
@@ -189,9 +191,9 @@ def ndcg(
 ) -> Float[np.ndarray, " queries"]:
     """Normalised discounted cumulative gain of each query with graded relevance.
 
-    DCG = Σ gain_r / log2(1 + r) over the ranks r ≤ k, divided by that of the best order (Järvelin and Kekäläinen,
-    ACM Trans. Inf. Syst. 20 (2002) 422). Among equal scores the smallest gain comes first: ties count
-    against the model.
+    DCG = Σ gain_r / log2(1 + r) over the ranks r ≤ k, divided by that of the best order (Järvelin and
+    Kekäläinen, ACM Trans. Inf. Syst. 20 (2002) 422). Among equal scores the smallest gain comes first: ties
+    count against the model.
 
     Raises:
         BadInputError: no queries, NaN scores, a negative gain, or a query without a positive one.
@@ -270,10 +272,13 @@ def _summarise(
     sizes: np.ndarray,
     right: np.ndarray,
     groups: np.ndarray | None,
-    seed: int,
-    resamples: int,
+    bootstrap: tuple[int, int],
 ) -> RetrievalResult:
-    """Figures and intervals from the rank, pool size and number of right items of each query."""
+    """Figures and intervals from the rank, pool size and number of right items of each query.
+
+    ``bootstrap`` holds the seed and the number of resamples.
+    """
+    seed, resamples = bootstrap
     values = np.stack([*((ranks <= k).astype(np.float64) for k in CUTOFFS), 1 / ranks, right / sizes], axis=1)
     names = (*(f"recall@{k}" for k in CUTOFFS), "mrr", "chance@1")
     means = bootstrap_means(values, groups, resamples, seed)

@@ -3,15 +3,14 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Int
 
-from prismat.files import digest
 from prismat.model import JointModel
 from prismat.objectives.base import Embedded, Loss
 from prismat.objectives.infonce import InfoNce
@@ -68,6 +67,7 @@ class TrainConfig:
     seed: int = 0
 
 
+@runtime_checkable
 class Data(Protocol):
     """What the loop needs of the data."""
 
@@ -166,10 +166,17 @@ class Trainer:
         return rows
 
     def fit(
-        self, folder: Path, validate: Validate, tracker: Tracker, progress: Progress | None = None
+        self, folder: Path, job: str, validate: Validate, tracker: Tracker, progress: Progress | None = None
     ) -> Outcome:
-        """Trains to the end, resuming from ``folder`` where a checkpoint of the same job lies there."""
-        job = digest(asdict(self.config), self.rows.tolist(), _names(self.model))
+        """Trains to the end, resuming from ``folder`` where a checkpoint of the same job lies there.
+
+        Args:
+            folder: of the checkpoint.
+            job: hash of data and settings; a checkpoint of another one is refused.
+            validate: scores the model; must give ``score``.
+            tracker: receives the metrics.
+            progress: called after every step.
+        """
         if (folder / "progress.json").is_file():
             self._resume(folder, job)
             tracker.truncate(self.step)
@@ -237,17 +244,13 @@ class _Weights(torch.nn.Module):
     def state_dict(self, *_: object, **__: object) -> dict[str, torch.Tensor]:
         return self.tensors
 
-    def load_state_dict(self, state_dict: dict[str, torch.Tensor], *_: object, **__: object) -> None:  # ty: ignore[invalid-method-override]
+    def load_state_dict(self, state_dict: dict[str, torch.Tensor], *_: object, **__: object) -> None:  # ty: ignore[incompatible-method-override]
         self.tensors.clear()
         self.tensors.update(state_dict)
 
 
 def _weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {k: v.detach().clone() for k, v in model.state_dict().items()}
-
-
-def _names(model: torch.nn.Module) -> list[str]:
-    return [f"{k}:{tuple(v.shape)}" for k, v in model.state_dict().items()]
 
 
 def _batch_recall(embedded: Embedded) -> float:

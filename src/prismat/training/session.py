@@ -12,7 +12,7 @@ from jaxtyping import Int
 
 from prismat.api import Prismat, Shapes
 from prismat.errors import MismatchError
-from prismat.files import write_json, write_text
+from prismat.files import digest, write_json, write_text
 from prismat.modalities.text import train_tokenizer
 from prismat.packaged import cache_dir
 from prismat.recipes.base import Job, Recipe, SplitConfig
@@ -85,7 +85,7 @@ def read_texts(prepared: Prepared, recipe: Recipe, progress: Progress | None = N
     """Text features of a store under a recipe; frozen embeddings come from the cache where they can."""
     if "text" not in recipe.windows:
         return TextSide(None, None, Shapes())
-    config, train = recipe.encoders.text, prepared.rows["train"]
+    config, train, chances = recipe.encoders.text, prepared.rows["train"], recipe.views.text
     if config.kind == "frozen":
         from prismat.encoders.huggingface import FrozenSentenceEncoder, HuggingFaceConfig
 
@@ -93,17 +93,17 @@ def read_texts(prepared: Prepared, recipe: Recipe, progress: Progress | None = N
         lexicon = training_lexicon(prepared.records, train)
         reader = FrozenReader(encoder, lexicon, cache_dir() / "text")
         report = (lambda done, total: progress(done, total, {})) if progress else None
-        bank = build_text_bank(prepared.records, reader, train, report)
+        bank = build_text_bank(prepared.records, reader, train, chances, report)
         return TextSide(reader, bank, Shapes(embedding_width=encoder.width))
     if config.kind == "tuned":
         from prismat.encoders.huggingface import HuggingFaceConfig, HuggingFaceEncoder
 
         own = EncoderReader(HuggingFaceEncoder(HuggingFaceConfig(config.model)))
-        return TextSide(own, build_token_bank(prepared.records, own), Shapes())
-    texts = view_texts(prepared.records)
+        return TextSide(own, build_token_bank(prepared.records, own, chances), Shapes())
+    texts = view_texts(prepared.records, chances)
     tokenizer = train_tokenizer([t for v in texts.values() for t in np.array(v)[train]], config.vocabulary)
     tokens = TokenReader(tokenizer)
-    bank = build_token_bank(prepared.records, tokens)
+    bank = build_token_bank(prepared.records, tokens, chances)
     return TextSide(tokens, bank, Shapes(vocabulary=tokenizer.get_vocab_size()))
 
 
@@ -156,7 +156,10 @@ def train(
     write_text(folder / "split.json", prepared.split.to_json())
     rows = prepared.rows["train"]
     trainer = Trainer(model.train(), objective, data, rows, job.train)
-    outcome = trainer.fit(folder / "checkpoint", lambda _: validate(prismat, data), Tracker(folder), progress)
+    identity = digest(to_json(job), prepared.split.hash, text.reader.describe() if text.reader else None)
+    outcome = trainer.fit(
+        folder / "checkpoint", identity, lambda _: validate(prismat, data), Tracker(folder), progress
+    )
     model.eval()
     scales = {name: float(objective.scale(name).detach()) for name in objective.log_scale}
     return Trained(prismat, data, outcome, scales)

@@ -50,15 +50,17 @@ def load_state(
         MismatchError: the checkpoint belongs to another job.
         BadInputError: the checkpoint is damaged.
     """
-    progress = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
+    try:
+        progress = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
+        tensors = load_file(folder / "state.safetensors")
+    except Exception as error:
+        raise BadInputError(
+            f"{folder} cannot be read ({error})", remedy="Remove it to start again."
+        ) from error
     if progress["job"] != job:
         raise MismatchError(
             f"{folder} is of a training with other data or settings. Give another run folder, or remove it."
         )
-    try:
-        tensors = load_file(folder / "state.safetensors")
-    except Exception as error:
-        raise BadInputError(f"{folder} cannot be read ({error})", remedy="Remove it to start again.") from error
     for name, module in modules.items():
         module.load_state_dict(_under(tensors, f"{name}/"))
     _restore_optimizer(optimizer, _under(tensors, "optimizer/"))

@@ -1,10 +1,11 @@
 """Features of every text of a store, computed once before training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from jaxtyping import Int
 
+from prismat.errors import BadInputError
 from prismat.modalities.chemistry_text import FLAGS, LEXICON, chemistry_channels, parse_chemistry
 from prismat.modalities.lexicon import Lexicon, key_word
 from prismat.modalities.text_views import VIEWS, as_rows
@@ -17,10 +18,21 @@ LEXICON_COLUMNS = np.array([*range(LEXICON.start, LEXICON.stop), _FLAG + 2, _FLA
 """What of the element channel comes from the mineral lexicon: its fractions and its two flags."""
 
 
-def view_texts(records: Records) -> dict[str, list[str]]:
-    """Every text view of every record; empty where a record has none."""
+def view_texts(records: Records, chances: Mapping[str, float]) -> dict[str, list[str]]:
+    """The text views in use, title first, of every record; empty where a record has none.
+
+    Raises:
+        BadInputError: a view that does not exist.
+    """
+    if unknown := set(chances) - set(VIEWS):
+        raise BadInputError(
+            f"unknown text view {sorted(unknown)[0]!r}",
+            field="views.text",
+            remedy=f"Known: {', '.join(VIEWS)}.",
+        )
     rows = as_rows(records.table)
-    return {name: [view(row) for row in rows] for name, view in VIEWS.items()}
+    used = [name for name in VIEWS if name == "title" or chances.get(name, 0) > 0]
+    return {name: [VIEWS[name](row) for row in rows] for name in used}
 
 
 def training_lexicon(records: Records, rows: Int[np.ndarray, " train"]) -> Lexicon:
@@ -32,6 +44,7 @@ def build_text_bank(
     records: Records,
     reader: FrozenReader,
     train: Int[np.ndarray, " train"],
+    chances: Mapping[str, float],
     progress: Callable[[int, int], None] | None = None,
 ) -> TextBank:
     """Embeds the distinct texts of all views and parses their chemistry.
@@ -39,7 +52,7 @@ def build_text_bank(
     A training record's own mineral is hidden from its lexicon: held-out minerals are not in it either, and a
     model that always finds the answer there would learn to look nowhere else.
     """
-    views = view_texts(records)
+    views = view_texts(records, chances)
     distinct = sorted({t for texts in views.values() for t in texts if t})
     position = {t: i for i, t in enumerate(distinct)}
     own = np.zeros(len(records), dtype=bool)
@@ -64,8 +77,10 @@ def _channels(texts: list[str], records: Records, is_train: np.ndarray, lexicon:
     return channels
 
 
-def build_token_bank(records: Records, reader: TokenReader | EncoderReader) -> TokenBank:
+def build_token_bank(
+    records: Records, reader: TokenReader | EncoderReader, chances: Mapping[str, float]
+) -> TokenBank:
     """Token ids of all views of all records."""
-    views = view_texts(records)
+    views = view_texts(records, chances)
     batches = [reader.read([t or None for t in texts]) for texts in views.values()]
     return TokenBank(tuple(views), tuple(batches))

@@ -44,7 +44,7 @@ class Tracker:
         return text[: text.rfind("\n") + 1].splitlines()
 
 
-def _board(folder: Path):  # noqa: ANN202  (a lazily imported type)
+def _board(folder: Path):
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:

@@ -22,7 +22,7 @@ class Limits:
 
 
 def effective_rank(vectors: Float[torch.Tensor, "batch dim"]) -> float:
-    """exp of the entropy of the normalised singular values of the centred embeddings (Roy & Vetterli 2007)."""
+    """Exponential of the entropy of the normalised singular values, centred (Roy & Vetterli 2007)."""
     centred = (vectors - vectors.mean(0)).double()
     values = torch.linalg.svdvals(centred)
     share = values / values.sum().clamp_min(1e-12)
@@ -42,7 +42,7 @@ def warnings_for(
     vectors: dict[str, Float[torch.Tensor, "batch dim"]],
     train_recall: float,
     validation_recall: float,
-    limits: Limits = Limits(),  # noqa: B008
+    limits: Limits = Limits(),
 ) -> tuple[dict[str, float], list[str]]:
     """Measures of every embedding, and a sentence for each limit that is crossed."""
     measured, messages = {}, []

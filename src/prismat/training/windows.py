@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from prismat.duplicates import same_matrix
-from prismat.modalities.text import FrozenTextBatch, TokenBatch
 from prismat.modalities.profile import ProfileNoise, XrdBatch, XrdModality
 from prismat.modalities.structure import StructureBatch, StructureModality, strained
+from prismat.modalities.text import FrozenTextBatch, TokenBatch
 from prismat.ragged import Packed, Ragged
 from prismat.store import Store
 
@@ -29,7 +29,7 @@ class ViewConfig:
         noise: distortions of simulated patterns; None for clean ones.
     """
 
-    text: dict[str, float] = field(default_factory=lambda: {"title": 0.5, "context": 0.25, "description": 0.25})
+    text: dict[str, float] = field(default_factory=lambda: {"title": 0.67, "description": 0.33})
     strain: float = 0.05
     lexicon_dropout: float = 0.5
     noise: ProfileNoise | None = None

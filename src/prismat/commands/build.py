@@ -1,0 +1,182 @@
+"""Verbs that make things: quickstart, prepare, train, evaluate."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from prismat.commands.talk import Bars, hits_table, retrieval_table
+from prismat.errors import BadInputError
+from prismat.prepare import PrepareSettings
+from prismat.recipes.base import Job
+from prismat.recipes.serial import from_json
+from prismat.sources.amcsd import AmcsdSource
+from prismat.sources.base import Source
+from prismat.sources.folder import FolderSource
+from prismat.store import Store
+from prismat.tasks import quickstart as flow
+from prismat.training.session import open_prepared
+
+EXAMPLES = (
+    "zeolite framework aluminosilicate",
+    "high-pressure silicate perovskite",
+    "layered copper oxide superconductor",
+    "sulfosalt of lead and antimony",
+    "garnet solid solution",
+)
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """Where materials come from.
+
+    Attributes:
+        source: ``amcsd`` (9,275 experimental crystals with publication titles) or ``folder``.
+        path: the database file, or the folder of CIF/POSCAR files; amcsd obtains its own where not given.
+        table: for ``folder``: CSV or Parquet with ids, texts and properties.
+        max_sites: larger cells are rejected.
+    """
+
+    source: Literal["amcsd", "folder"] = "amcsd"
+    path: Path | None = None
+    table: Path | None = None
+    max_sites: int = 500
+
+    def open(self) -> Source:
+        """The source."""
+        if self.source == "amcsd":
+            return AmcsdSource(self.path, self.max_sites)
+        if self.path is None:
+            raise BadInputError("no folder given", field="path", remedy="Add --path FOLDER.")
+        return FolderSource(self.path, table=self.table, max_sites=self.max_sites)
+
+
+@dataclass(frozen=True)
+class Quickstart:
+    """Prepare the embedded data set, train, evaluate, and search: everything once, in minutes.
+
+    Attributes:
+        out: receives ``store``, ``run`` and ``index``.
+        data: where materials come from.
+        job: recipe, length and split.
+        workers: processes of the preparation; 0 for one per processor.
+        json: print the report as JSON.
+    """
+
+    out: Path = Path("runs/quickstart")
+    data: SourceOptions = field(default_factory=SourceOptions)
+    job: Job = field(default_factory=Job)
+    workers: int = 0
+    json: bool = False
+
+    def run(self) -> None:
+        """Runs the whole way and prints the figures and five searches."""
+        settings = PrepareSettings(structure=self.job.recipe.graph, workers=self.workers)
+        report, engine = flow.quickstart(self.data.open(), self.out, self.job, Bars().talk(), settings)
+        if self.json:
+            print(json.dumps(report, indent=2, ensure_ascii=False))
+            return
+        print(retrieval_table(report))
+        print(summary(report))
+        for text in EXAMPLES:
+            print(f"\n“{text}”\n{hits_table(engine.search(text=text, k=3))}")
+        print(f"\nReport: {self.out / 'run' / 'report.html'}")
+        print(f'Next:   prismat search --run {self.out} --text "your words"   or   --xrd pattern.xy')
+
+
+def summary(report: dict[str, Any]) -> str:
+    """How much the model beats the composition-only baseline by, in words."""
+    lines = []
+    for direction, entry in report["differences"].get("composition", {}).items():
+        found = entry["recall@1"] if direction == "polymorph" else entry["recall@10"]
+        metric = "R@1" if direction == "polymorph" else "R@10"
+        low, high = found["ci95"]
+        lines.append(
+            f"{direction:<18} {metric:>4} {found['difference']:+.3f}  [{low:+.3f}, {high:+.3f}] "
+            "over composition only"
+        )
+    return "\n".join(["", *lines])
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Read a source into a store: parse, standardise, build graphs, simulate patterns. Resumes.
+
+    Attributes:
+        data: where materials come from.
+        out: the store's folder.
+        settings: graphs, patterns, shards, processes.
+    """
+
+    data: SourceOptions = field(default_factory=SourceOptions)
+    out: Path = Path("stores/amcsd")
+    settings: PrepareSettings = field(default_factory=PrepareSettings)
+
+    def run(self) -> None:
+        """Prepares and says what was written."""
+        store, seconds = flow.prepare_source(self.data.open(), self.out, self.settings, Bars().talk())
+        print(f"{len(store):,} records, {store.info['rejected']} rejected, {seconds:.0f} s → {self.out}")
+        if store.info["rejected"]:
+            print(f"Rejects with reasons: {self.out / 'rejects.jsonl'}")
+        print(f"Licence: {store.info['licence']}. Cite: {store.info['citation']}")
+        print(f"Next: prismat train --store {self.out}")
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a recipe on a store. Resumes.
+
+    Attributes:
+        store: made by ``prismat prepare``.
+        out: the run folder.
+        job: recipe, length and split.
+        baselines: also train the composition-only and the two-window baselines.
+    """
+
+    store: Path = Path("stores/amcsd")
+    out: Path = Path("runs/run")
+    job: Job = field(default_factory=Job)
+    baselines: bool = True
+
+    def run(self) -> None:
+        """Trains and says what to run next."""
+        prepared, talk = open_prepared(Store(self.store), self.job.split), Bars().talk()
+        trained = flow.train_recipe(prepared, self.job, self.out, talk)
+        if self.baselines:
+            flow.run_baselines(prepared, self.job, self.out, talk)
+        outcome = trained.outcome
+        print(f"best at step {outcome.best_step}, {outcome.seconds:.0f} s → {self.out / 'model'}")
+        print(f"Next: prismat evaluate --store {self.store} --run {self.out}")
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure a finished run on its test rows and write report.json and report.html.
+
+    Attributes:
+        store: the store it was trained on.
+        run_folder: the run folder of ``prismat train``.
+        json: print the report as JSON.
+    """
+
+    store: Path = Path("stores/amcsd")
+    run_folder: Path = Path("runs/run")
+    json: bool = False
+
+    def run(self) -> None:
+        """Evaluates; trainings that were interrupted are finished first."""
+        path = self.run_folder / "config.json"
+        if not path.is_file():
+            raise BadInputError(f"no run in {self.run_folder}", remedy="Run 'prismat train' first.")
+        job = from_json(Job, json.loads(path.read_text(encoding="utf-8")))
+        prepared, talk = open_prepared(Store(self.store), job.split), Bars().talk()
+        main = flow.train_recipe(prepared, job, self.run_folder, talk)
+        baselines = flow.run_baselines(prepared, job, self.run_folder, talk)
+        report = flow.evaluate_and_report(prepared, job, main, baselines, self.run_folder, {})
+        if self.json:
+            print(json.dumps(report, indent=2, ensure_ascii=False))
+            return
+        print(retrieval_table(report))
+        print(summary(report))
+        print(f"\nReport: {self.run_folder / 'report.html'}")
+        print(f"Next: prismat index --store {self.store} --run {self.run_folder}")

@@ -1,0 +1,171 @@
+"""A model and an index made with it: raw queries to ranked crystals."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from prismat.api import Prismat, Vectors
+from prismat.crystal import Crystal
+from prismat.errors import BadInputError
+from prismat.material import Pattern
+from prismat.search.filters import Filter
+from prismat.search.index import Hit, Index
+from prismat.search.index_files import SCHEMA, property_field
+from prismat.search.query import Query
+from prismat.store import Store
+
+if TYPE_CHECKING:
+    from prismat.material import StructureLike
+
+
+@dataclass(frozen=True)
+class Blend:
+    """How much each comparison of a query with a record counts.
+
+    Attributes:
+        cross: the query's window against another window of the record, by query window and record window.
+        own: the query's window against the same window of the record.
+    """
+
+    cross: dict[str, dict[str, float]]
+    own: dict[str, float]
+
+
+DEFAULT_BLEND = Blend(
+    cross={"text": {"structure": 1.0}, "xrd": {"structure": 1.0}, "structure": {}},
+    own={"text": 0.5, "xrd": 1.0, "structure": 1.0},
+)
+"""A pattern is compared with the structures and with their simulated patterns; words with structures and
+titles; a structure with structures."""
+
+
+class SearchEngine:
+    """Answers queries over an index.
+
+    Args:
+        prismat: the model.
+        index: made with the same model.
+        blend: weights of the comparisons.
+
+    Raises:
+        MismatchError: from ``Index.open``, where the index was made with another model.
+    """
+
+    def __init__(self, prismat: Prismat, index: Index, blend: Blend = DEFAULT_BLEND) -> None:
+        self.prismat, self.index, self.blend = prismat, index, blend
+
+    @classmethod
+    def open(cls, prismat: Prismat, folder: Path) -> "SearchEngine":
+        """Opens an index folder made by ``build_index`` with this model."""
+        return cls(prismat, Index.open(folder, prismat.hash))
+
+    def search(
+        self,
+        text: str | None = None,
+        structure: "StructureLike | None" = None,
+        xrd: Pattern | str | Path | None = None,
+        weights: dict[str, float] | None = None,
+        k: int = 10,
+        **filters: Any,
+    ) -> list[Hit]:
+        """The k crystals that fit best.
+
+        Args:
+            text: words.
+            structure: a crystal in any form that ``read_crystal`` takes.
+            xrd: a measured pattern, or the path of a .xy file.
+            weights: of ``text``, ``structure`` and ``xrd`` where several are given.
+            k: results wanted.
+            **filters: fields of ``Filter``: with_elements (or ``with_``), without_elements (or ``without``),
+                only_elements (or ``only``), n_sites, properties.
+        """
+        short = {"with_": "with_elements", "without": "without_elements", "only": "only_elements"}
+        named = {short.get(k_, k_): tuple(v) if isinstance(v, list) else v for k_, v in filters.items()}
+        conditions = Filter(**named)  # ty: ignore[invalid-argument-type]
+        return self.answer(Query(text, structure, xrd, weights or {}, conditions, k))
+
+    def answer(self, query: Query) -> list[Hit]:
+        """The results of a typed query.
+
+        Raises:
+            BadInputError: an empty query, input that cannot be read, or a window the model does not have.
+        """
+        query = query.resolved()
+        vectors: dict[str, np.ndarray] = {}
+        weights: dict[str, float] = {}
+        for window, found in self._embedded(query).items():
+            share = query.weights.get(window, 1.0)
+            for key, vector, weight in self._comparisons(window, found):
+                if weight <= 0:
+                    continue
+                # Two parts of a query that look at one key are added before they are compared.
+                vectors[key] = vectors.get(key, 0) + share * weight * vector
+                weights[key] = weights.get(key, 0.0) + share * weight
+        return self.index.search(vectors, weights, query.filter, query.k)
+
+    def _embedded(self, query: Query) -> dict[str, Vectors]:
+        found: dict[str, Vectors] = {}
+        if query.text is not None:
+            found["text"] = self.prismat.embed(texts=[query.text])
+        if isinstance(query.structure, Crystal):
+            found["structure"] = self.prismat.embed(structures=[query.structure])
+        if isinstance(query.xrd, Pattern):
+            found["xrd"] = self.prismat.embed(patterns=[query.xrd])
+        return found
+
+    def _comparisons(self, window: str, vectors: Vectors) -> list[tuple[str, np.ndarray, float]]:
+        """(key of the index, query vector, weight) of every comparison that a window takes part in."""
+        rows = []
+        for other in self.prismat.recipe.windows:
+            key = self.prismat.key(window, other)
+            if other == window:
+                continue
+            rows.append(
+                (self.prismat.key(other, window), vectors[key][0], self.blend.cross[window].get(other, 0.0))
+            )
+            rows.append((key, vectors[key][0], self.blend.own[window] / len(vectors)))
+        if self.prismat.recipe.projection.heads == "shared":
+            rows = list({key: (key, vector, weight) for key, vector, weight in rows}.values())
+        return rows
+
+
+def index_table(store: Store) -> pa.Table:
+    """The metadata of an index from a store's table."""
+    table = store.table
+    titles = [
+        dict(t).get("title") or dict(g).get("mineral", "")
+        for t, g in zip(table["texts"].to_pylist(), table["tags"].to_pylist(), strict=True)
+    ]
+    columns = {name: table[name] for name in SCHEMA.names if name != "title"}
+    built = pa.table({**columns, "title": pa.array(titles, pa.string())})
+    for name, (unit, values) in _properties(table["properties"].to_pylist()).items():
+        built = built.append_column(property_field(name, unit), pa.array(values, pa.float64()))
+    return built
+
+
+def _properties(rows: list[list[dict]]) -> dict[str, tuple[str, list[float | None]]]:
+    """Unit and values of every property; one that comes with two units is refused."""
+    found: dict[str, tuple[str, list[float | None]]] = {}
+    for row, entries in enumerate(rows):
+        for entry in entries:
+            unit, values = found.setdefault(entry["name"], (entry["unit"], [None] * len(rows)))
+            if unit != entry["unit"]:
+                raise BadInputError(
+                    f"units {unit!r} and {entry['unit']!r}",
+                    field=f"property {entry['name']}",
+                    remedy="Use one.",
+                )
+            values[row] = entry["value"]
+    return found
+
+
+def open_index(folder: str | Path, prismat: Prismat) -> SearchEngine:
+    """Opens an index for searching with the model that made it.
+
+    Raises:
+        MismatchError: the index was made with another model.
+    """
+    return SearchEngine.open(prismat, Path(folder))

@@ -1,0 +1,50 @@
+"""The model card: what a model is, what it was made from, and what it can and cannot do."""
+
+from typing import Any
+
+from prismat.api import Prismat
+
+
+def model_card(prismat: Prismat, report: dict[str, Any]) -> str:
+    """Markdown from a finished report."""
+    dataset, split, cost = report["dataset"], report["split"], report["cost"]
+    lines = [
+        f"# Prismat model: {report['recipe']}",
+        "",
+        f"Windows: {', '.join(prismat.recipe.windows)}. {cost['parameters']:,} trained parameters, "
+        f"{prismat.recipe.projection.dim} dimensions, {prismat.recipe.projection.heads} heads.",
+        "",
+        f"Trained on {split['train']:,} of {dataset['records']:,} records of {dataset['source']} "
+        f"({dataset['licence']}; {dataset['citation']}). Split {split['hash'][:12]}: records that share a "
+        f"formula (within {split['rule']['tolerance']} of each element fraction), a title, a publication or "
+        "a mineral name stay in one part.",
+        "",
+        "## Retrieval on the test part",
+        "",
+        "| direction | pool | R@1 | R@10 | median rank | composition only R@1 | R@10 |",
+        "|---|---|---|---|---|---|---|",
+        *_rows(report),
+        "",
+        "## Limits",
+        "",
+        "Minerals and simple inorganic compounds; no molecules, few organic or metal–organic crystals. "
+        "Patterns are simulated kinematic powder patterns; measured ones are read, not trained on. Hydrogen of "
+        "water molecules is missing where the source does not place it. Text is mostly English.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _rows(report: dict[str, Any]) -> list[str]:
+    base = report["baselines"].get("composition", {})
+    rows = []
+    for name, found in report["retrieval"].items():
+        if "pool" not in found:
+            continue
+        other = base.get(name)
+        against = f"{other['recall@1']:.3f} | {other['recall@10']:.3f}" if other else "– | –"
+        rows.append(
+            f"| {name} | {found['pool']:.0f} | {found['recall@1']:.3f} | {found['recall@10']:.3f} | "
+            f"{found['median_rank']:.0f} | {against} |"
+        )
+    return rows

@@ -1,0 +1,145 @@
+"""The whole way in one call: prepare, train, baselines, evaluate, report, index."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from prismat.files import write_text
+from prismat.prepare import PrepareSettings, prepare
+from prismat.recipes.base import Job, Recipe
+from prismat.search.engine import SearchEngine
+from prismat.sources.base import Source
+from prismat.splits import group_records
+from prismat.store import Store
+from prismat.tasks.assemble import Judged, assemble, figures, judge
+from prismat.tasks.card import model_card
+from prismat.tasks.evaluation import Evaluator, validation_score
+from prismat.tasks.indexing import build_index
+from prismat.tasks.report import write_report
+from prismat.training.session import Prepared, TextSide, Trained, open_prepared, read_texts, train
+
+Note = Callable[[str], None]
+Bar = Callable[[str, int, int, dict], None]
+
+
+@dataclass(frozen=True)
+class Talk:
+    """How a long job tells of itself.
+
+    Attributes:
+        note: a sentence for the user.
+        bar: progress of a named stage: done, total, latest metrics.
+    """
+
+    note: Note = lambda _: None
+    bar: Bar = lambda *_: None
+
+
+def prepare_source(
+    source: Source, folder: Path, settings: PrepareSettings, talk: Talk
+) -> tuple[Store, float]:
+    """Prepares a store, or goes on with one; gives it and the seconds it took."""
+    started = time.monotonic()
+    store = prepare(source, folder, settings, lambda done, total: talk.bar("prepare", done, total, {}))
+    return store, time.monotonic() - started
+
+
+def train_recipe(prepared: Prepared, job: Job, folder: Path, talk: Talk) -> Trained:
+    """Trains one recipe on prepared records and saves the model in the run folder."""
+    text = read_texts(prepared, job.recipe, lambda done, total, _: talk.bar("texts", done, total, {}))
+    return _train(prepared, job, folder, text, talk)
+
+
+def _train(prepared: Prepared, job: Job, folder: Path, text: TextSide, talk: Talk) -> Trained:
+    evaluator = Evaluator(prepared.records, prepared.rows["val"])
+    trained = train(
+        prepared,
+        job,
+        folder,
+        text,
+        lambda prismat, data: validation_score(prismat, data, evaluator),
+        lambda done, total, entry: talk.bar(job.recipe.name, done, total, entry),
+    )
+    trained.prismat.save(folder / "model")
+    return trained
+
+
+def baseline_jobs(job: Job) -> dict[str, Job]:
+    """The same recipe without structure (composition only), and without diffraction."""
+    recipe, encoders = job.recipe, job.recipe.encoders
+    composition = replace(
+        recipe,
+        name="composition",
+        encoders=replace(encoders, structure=replace(encoders.structure, parts=("composition",))),
+    )
+    jobs = {"composition": replace(job, recipe=composition)}
+    if {"structure", "text", "xrd"} <= set(recipe.windows):
+        two: Recipe = replace(recipe, name="text+structure only", windows=("structure", "text"))
+        jobs["text+structure only"] = replace(job, recipe=two)
+    return jobs
+
+
+def run_baselines(prepared: Prepared, job: Job, folder: Path, talk: Talk) -> dict[str, Trained]:
+    """Trains the baselines with the same split, steps and seed."""
+    return {
+        name: train_recipe(prepared, wanted, folder / "baselines" / name.replace(" ", "_"), talk)
+        for name, wanted in baseline_jobs(job).items()
+        if wanted.recipe.encoders.structure != job.recipe.encoders.structure
+        or wanted.recipe.windows != job.recipe.windows
+    }
+
+
+def test_evaluator(prepared: Prepared, job: Job) -> Evaluator:
+    """The evaluator of the test rows; intervals treat the split's groups as units."""
+    records = prepared.records
+    keys = [records.titles, records.publications, records.minerals]
+    groups = group_records(records.fractions, keys, job.split.tolerance)
+    return Evaluator(records, prepared.rows["test"], groups)
+
+
+def evaluate_and_report(
+    prepared: Prepared,
+    job: Job,
+    main: Trained,
+    baselines: dict[str, Trained],
+    folder: Path,
+    cost: dict[str, float],
+) -> dict[str, Any]:
+    """Measures all models on the test rows, once, and writes report.json and report.html."""
+    evaluator = test_evaluator(prepared, job)
+    judged: Judged = judge(main, evaluator)
+    others = {name: judge(trained, evaluator) for name, trained in baselines.items()}
+    report = assemble(judged, others, prepared, evaluator, cost)
+    write_report(folder, report, figures(judged, prepared, evaluator))
+    main.prismat.card = model_card(main.prismat, report)
+    write_text(folder / "model" / "README.md", main.prismat.card)
+    return report
+
+
+def quickstart(
+    source: Source, folder: Path, job: Job, talk: Talk, settings: PrepareSettings | None = None
+) -> tuple[dict[str, Any], SearchEngine]:
+    """From a source to a trained, judged and searchable model.
+
+    Args:
+        source: where materials come from.
+        folder: receives ``store``, ``run`` and ``index``; a second call goes on where the first stopped.
+        job: recipe, length and split.
+        talk: receives progress.
+        settings: of the preparation.
+
+    Returns:
+        The report, and an engine that searches all records.
+    """
+    settings = settings or PrepareSettings(structure=job.recipe.graph)
+    store, prepare_s = prepare_source(source, folder / "store", settings, talk)
+    talk.note(f"{len(store):,} crystals in {folder / 'store'}, {store.info['rejected']} rejected")
+    prepared = open_prepared(store, job.split)
+    run = folder / "run"
+    main = train_recipe(prepared, job, run, talk)
+    baselines = run_baselines(prepared, job, run, talk)
+    report = evaluate_and_report(prepared, job, main, baselines, run, {"prepare_s": round(prepare_s, 1)})
+    index = build_index(main.prismat, main.data, store, folder / "index")
+    return report, SearchEngine(main.prismat, index)
