@@ -1,10 +1,15 @@
 """Fixtures that several folders share; this file also puts ``tests`` on the import path of its helpers."""
 
+import hypothesis
 import pytest
 import torch
 
 from prismat.packaged import AMCSD, locate_present
 from prismat.sources.amcsd import AmcsdSource
+
+# A shared machine may be slow at any moment; that is no failure.
+hypothesis.settings.register_profile("steady", deadline=None)
+hypothesis.settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -29,7 +29,11 @@ PUBLISHED = {
             ("O", 0.7108, 0.2888, 0.0371),
         ],
     ),
-    "rutile": ("P 42/m n m", (4.5937, 4.5937, 2.9587, 90, 90, 90), [("Ti", 0, 0, 0), ("O", 0.3053, 0.3053, 0)]),
+    "rutile": (
+        "P 42/m n m",
+        (4.5937, 4.5937, 2.9587, 90, 90, 90),
+        [("Ti", 0, 0, 0), ("O", 0.3053, 0.3053, 0)],
+    ),
     "quartz": (
         "P 32 2 1",
         (4.9134, 4.9134, 5.4052, 90, 90, 120),
@@ -111,7 +115,7 @@ HANDED = ("quartz",)
 
 
 def build(group, cell, atoms, reverse=False):
-    """A crystal from its asymmetric unit; ``reverse`` lists the elements of a mixed site the other way round."""
+    """A crystal from its asymmetric unit; ``reverse`` turns the order of elements on a site."""
     operations = parse_operations([op.triplet() for op in gemmi.find_spacegroup_by_name(group).operations()])
     contents = [c if isinstance(c, dict) else {c: 1.0} for c, *_ in atoms]
     numbered = [{atomic_number(s): x for s, x in sorted(c.items(), reverse=reverse)} for c in contents]
@@ -133,7 +137,7 @@ def random_rotation(rng):
 
 
 def random_unimodular(rng, shears=4):
-    """An integer matrix of determinant ±1: elementary shears, then an exchange of two axes half of the time."""
+    """An integer matrix of determinant ±1: elementary shears, then the axes in any order."""
     matrix = np.eye(3, dtype=int)
     for _ in range(shears):
         i, j = rng.permutation(3)[:2]

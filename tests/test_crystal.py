@@ -1,9 +1,9 @@
-import helpers_crystals as real
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import helpers_crystals as real
 from prismat.crystal import MAX_SITES, Crystal, check, element_site, make_site
 from prismat.errors import BadInputError
 
@@ -18,7 +18,9 @@ def test_real_crystals_pass_and_agree_with_pymatgen(name):
     assert crystal.density == pytest.approx(float(other.density), rel=2e-3)
     assert crystal.is_ordered == other.is_ordered
     assert set(crystal.elements) == {e.symbol for e in other.composition}
-    assert crystal.fractions == pytest.approx({s: other.composition.get_atomic_fraction(s) for s in crystal.elements})
+    assert crystal.fractions == pytest.approx(
+        {s: other.composition.get_atomic_fraction(s) for s in crystal.elements}
+    )
 
 
 def test_partial_occupancies_are_added_not_rounded():
@@ -92,7 +94,9 @@ def test_limit_on_sites_can_be_moved():
     frac = np.stack([np.linspace(0, 1, sites, endpoint=False), np.zeros(sites), np.zeros(sites)], axis=1)
     lattice = np.diag([200.0, 10, 10])
     long = Crystal(lattice * np.array([[1.0], [2.0], [2.0]]), frac, (((1, 0.5),),) * sites)
-    with pytest.raises(BadInputError, match=f"{sites} sites, more than the limit of {MAX_SITES}. Raise max_sites"):
+    with pytest.raises(
+        BadInputError, match=f"{sites} sites, more than the limit of {MAX_SITES}. Raise max_sites"
+    ):
         check(long)
     assert check(long, sites) is long
 

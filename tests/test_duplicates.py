@@ -10,7 +10,9 @@ CELL = np.array([5.0, 6.0, 7.0, 90.0, 95.0, 90.0])
 def labels(changes):
     """Labels of one crystal under small changes (fraction, cell, space group, sites)."""
     fractions = np.array([[0.5 + f, 0.5 - f] for f, *_ in changes])
-    cells = np.stack([CELL * np.r_[np.full(3, 1 + a), np.ones(3)] + np.r_[0, 0, 0, 0, b, 0] for _, a, b, *_ in changes])
+    cells = np.stack(
+        [CELL * np.r_[np.full(3, 1 + a), np.ones(3)] + np.r_[0, 0, 0, 0, b, 0] for _, a, b, *_ in changes]
+    )
     return duplicate_structures(
         fractions, cells, np.array([c[3] for c in changes]), np.array([c[4] for c in changes])
     ).tolist()
@@ -19,7 +21,13 @@ def labels(changes):
 def test_what_counts_as_the_same_crystal():
     base = (0, 0, 0, 14, 8)
     near = (0.004, 0.004, 0.4, 14, 8)
-    others = [(0.006, 0, 0, 14, 8), (0, 0.006, 0, 14, 8), (0, 0, 0.6, 14, 8), (0, 0, 0, 15, 8), (0, 0, 0, 14, 9)]
+    others = [
+        (0.006, 0, 0, 14, 8),
+        (0, 0.006, 0, 14, 8),
+        (0, 0, 0.6, 14, 8),
+        (0, 0, 0, 15, 8),
+        (0, 0, 0, 14, 9),
+    ]
     assert labels([base, near]) == [0, 0]
     for other in others:
         assert labels([base, other]) == [0, 1], other
@@ -52,5 +60,8 @@ def test_texts_agree_whatever_case_and_spaces():
 def test_same_matrix_equals_naive(first, data):
     second = data.draw(st.lists(st.integers(0, 3), min_size=len(first), max_size=len(first)))
     found = same_matrix(np.array(first), np.array(second))
-    naive = [[a == c or b == d for c, d in zip(first, second, strict=True)] for a, b in zip(first, second, strict=True)]
+    naive = [
+        [a == c or b == d for c, d in zip(first, second, strict=True)]
+        for a, b in zip(first, second, strict=True)
+    ]
     assert found.tolist() == naive

@@ -36,7 +36,7 @@ def test_names_in_both_spellings():
     assert known["iron"] == 26
     for pair in (("aluminum", "aluminium"), ("sulfur", "sulphur"), ("cesium", "caesium")):
         assert {known.get(name) for name in pair} <= {known[pair[0]]}, pair
-    assert len({z for z in known.values()}) == MAX_Z == len(table())
+    assert len(set(known.values())) == MAX_Z == len(table())
 
 
 def test_features_are_standardised_finite_and_distinct():

@@ -10,6 +10,18 @@ class Interrupted(Exception):
     pass
 
 
+def half_written(path):
+    with replacing(path) as temporary:
+        temporary.write_text("half")
+        raise Interrupted
+
+
+def half_filled(path):
+    with replacing_folder(path) as temporary:
+        (temporary / "half").write_text("half")
+        raise Interrupted
+
+
 def test_sha256_of_a_file(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
@@ -23,9 +35,8 @@ def test_digest_ignores_the_order_of_keys_only():
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "deep" / "x.txt"
     write_text(path, "old")
-    with pytest.raises(Interrupted), replacing(path) as temporary:
-        temporary.write_text("half")
-        raise Interrupted
+    with pytest.raises(Interrupted):
+        half_written(path)
     assert path.read_text() == "old"
     assert [p.name for p in path.parent.iterdir()] == ["x.txt"]
 
@@ -54,8 +65,7 @@ def test_a_failed_folder_leaves_the_old_one(tmp_path):
     path = tmp_path / "shard"
     with replacing_folder(path) as temporary:
         (temporary / "old").write_text("old")
-    with pytest.raises(Interrupted), replacing_folder(path) as temporary:
-        (temporary / "half").write_text("half")
-        raise Interrupted
+    with pytest.raises(Interrupted):
+        half_filled(path)
     assert [p.name for p in path.iterdir()] == ["old"]
     assert [p.name for p in tmp_path.iterdir()] == ["shard"]

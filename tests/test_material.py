@@ -8,7 +8,9 @@ SALT = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0
 
 
 def test_of_a_pymatgen_structure():
-    material = Material.of(SALT, "salt", texts={"title": "Rock salt"}, properties={"gap": Property(8.5, "eV")})
+    material = Material.of(
+        SALT, "salt", texts={"title": "Rock salt"}, properties={"gap": Property(8.5, "eV")}
+    )
     assert material.id == "salt"
     assert material.structure.composition == {11: 4, 17: 4}
     np.testing.assert_allclose(material.structure.volume, 5.64**3)
@@ -25,6 +27,8 @@ def test_with_text_leaves_the_original_alone():
 
 
 def test_reject_gives_the_problem_or_the_kind_of_error():
-    named = Reject.because("a", BadInputError("a site is empty", record="a", field="occupancy", remedy="Fix."))
+    named = Reject.because(
+        "a", BadInputError("a site is empty", record="a", field="occupancy", remedy="Fix.")
+    )
     assert named == Reject("a", "a site is empty")
     assert Reject.because("b", ValueError("bad number")) == Reject("b", "ValueError: bad number")

@@ -31,8 +31,10 @@ def model(heads="pair", names=("structure", "text", "xrd"), **others):
 
 def batches(n=5):
     torch.manual_seed(1)
-    made = {name: Rows(torch.randn(n, 4), torch.arange(n) != i) for i, name in enumerate(("structure", "text", "xrd"))}
-    return made
+    return {
+        name: Rows(torch.randn(n, 4), torch.arange(n) != i)
+        for i, name in enumerate(("structure", "text", "xrd"))
+    }
 
 
 def test_pair_heads_give_a_vector_per_partner():
@@ -90,7 +92,9 @@ def test_keys_and_partners():
     assert key_of("text", "xrd") == "text@xrd"
     assert model().partners("text") == ["structure", "xrd"]
     assert model("shared").partners("text") == [None]
-    assert set(model().projections) == {f"{a}@{b}" for a in model().modalities for b in model().modalities if a != b}
+    assert set(model().projections) == {
+        f"{a}@{b}" for a in model().modalities for b in model().modalities if a != b
+    }
 
 
 def test_parameters_are_counted():
@@ -99,3 +103,20 @@ def test_parameters_are_counted():
     frozen = model("shared")
     frozen.encoders["text"].requires_grad_(False)
     assert frozen.n_parameters == 3 * (4 * 3 + 3 + one) - 15
+
+
+class SelectiveEncoder(Encoder):
+    def columns_for(self, partner):
+        return [0, 2] if partner == "text" else [0, 1, 2]
+
+
+def test_a_projection_sees_only_the_columns_meant_for_its_partner():
+    torch.manual_seed(0)
+    encoders = {"structure": SelectiveEncoder(), "text": Encoder(), "xrd": Encoder()}
+    joint = JointModel(encoders, ProjectionConfig(dim=6, hidden=8)).eval()
+    before = joint.embed("structure", batches()["structure"])
+    with torch.no_grad():
+        joint.encoders["structure"].linear.bias[1] += 3.0
+    after = joint.embed("structure", batches()["structure"])
+    assert torch.equal(before["structure@text"], after["structure@text"])
+    assert not torch.equal(before["structure@xrd"], after["structure@xrd"])

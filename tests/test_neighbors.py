@@ -10,7 +10,7 @@ CUTOFF = 4.5
 
 
 def random_cell(rng):
-    """A cell that is small against the cutoff as often as not, so that self-images and parallel images occur."""
+    """A cell small against the cutoff as often as not: self-images and parallel images occur."""
     lattice = Lattice.from_parameters(*rng.uniform(2.2, 7, 3), *rng.uniform(60, 115, 3))
     return np.array(lattice.matrix), rng.uniform(-1, 2, (rng.integers(1, 6), 3))
 
@@ -19,14 +19,18 @@ def naive_pairs(lattice, frac, cutoff):
     """pymatgen's neighbours as sorted rows (i, j, offset, distance)."""
     structure = Structure(lattice, ["H"] * len(frac), frac, to_unit_cell=False)
     found = structure.get_all_neighbors(cutoff)
-    return sorted((i, n.index, *map(int, n.image), n.nn_distance) for i, site in enumerate(found) for n in site)
+    return sorted(
+        (i, n.index, *map(int, n.image), n.nn_distance) for i, site in enumerate(found) for n in site
+    )
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_pairs_agree_with_pymatgen(seed):
     lattice, frac = random_cell(np.random.default_rng(seed))
     pairs = neighbor_pairs(lattice, frac, CUTOFF)
-    ours = sorted(zip(pairs.i.tolist(), pairs.j.tolist(), *pairs.offset.T.tolist(), pairs.distance, strict=True))
+    ours = sorted(
+        zip(pairs.i.tolist(), pairs.j.tolist(), *pairs.offset.T.tolist(), pairs.distance, strict=True)
+    )
     theirs = naive_pairs(lattice, frac, CUTOFF)
     assert [row[:5] for row in ours] == [row[:5] for row in theirs]
     np.testing.assert_allclose([r[5] for r in ours], [r[5] for r in theirs], atol=1e-9)

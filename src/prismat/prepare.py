@@ -17,7 +17,7 @@ from prismat.errors import BadInputError, PrismatError
 from prismat.files import digest, write_json, write_text
 from prismat.material import Material, Reject
 from prismat.modalities.base import pack_features
-from prismat.modalities.profile import XrdModality
+from prismat.modalities.profile import ProfileSettings, XrdModality
 from prismat.modalities.standard_cell import StandardCell, standardize
 from prismat.modalities.structure import StructureModality, StructureSettings
 from prismat.modalities.xrd import XrdSettings
@@ -79,11 +79,14 @@ def _claim(folder: Path, job: dict) -> None:
     mark = folder / "job.json"
     if mark.is_file():
         _same_job(json.loads(mark.read_text(encoding="utf-8")), job, folder)
-    elif folder.is_dir() and any(folder.iterdir()):
+    elif folder.is_dir() and any(not p.name.startswith(".job.json.") for p in folder.iterdir()):
         raise BadInputError(f"{folder} is not empty and not a store", remedy="Give another folder.")
     write_json(mark, job)
     for stale in itertools.chain(folder.glob(".*.tmp"), folder.glob(".*.old")):
-        shutil.rmtree(stale, ignore_errors=True)
+        if stale.is_dir():
+            shutil.rmtree(stale, ignore_errors=True)
+        else:
+            stale.unlink()
 
 
 def _same_job(there: dict, wanted: dict, folder: Path) -> None:
@@ -126,7 +129,8 @@ def _name(number: int) -> str:
 
 def write_one(source: Source, start: int, folder: Path, settings: PrepareSettings) -> int:
     """Makes one shard from source rows start … start + shard_rows − 1; returns its number of records."""
-    structure, xrd = StructureModality(settings.structure), XrdModality(lines=settings.xrd)
+    structure = StructureModality(settings.structure)
+    xrd = XrdModality(ProfileSettings(wavelength=settings.xrd.wavelength), settings.xrd)
     rows, features, rejects = [], {structure.name: [], xrd.name: []}, []
     for item in source.read(start, start + settings.shard_rows):
         record = item if isinstance(item, Reject) else _featurize(item, structure, xrd)

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-import helpers_crystals as real
 import pytest
 import torch
 from torch import nn
 
+import helpers_crystals as real
 from prismat.encoders.cgcnn import Cgcnn, CgcnnConfig, CgcnnLayer
 from prismat.encoders.crystal import CrystalConfig, CrystalEncoder
 from prismat.encoders.mpgnn import Mpgnn, MpgnnConfig, MpgnnLayer
@@ -44,7 +44,9 @@ def test_cgcnn_layer_equals_the_papers_concatenation(batch, normalize):
     # z_ij W + b with z_ij = v_i ⊕ v_j ⊕ u_ij and W = [W_i; W_j; W_u]
     matrix = torch.cat([layer.receiver.weight, layer.sender.weight, layer.edge.weight], dim=1)
     edges = list(zip(batch.receiver.tolist(), batch.sender.tolist(), radial, strict=True))
-    gates = torch.stack([matrix @ torch.cat([nodes[i], nodes[j], u]) + layer.receiver.bias for i, j, u in edges])
+    gates = torch.stack(
+        [matrix @ torch.cat([nodes[i], nodes[j], u]) + layer.receiver.bias for i, j, u in edges]
+    )
     if normalize:
         gates = norm(gates, batch.multiplicity[batch.receiver], layer.edge_norm)
     total = torch.zeros_like(nodes)

@@ -18,3 +18,9 @@ def test_types_and_shapes_are_those_of_the_columns():
     assert packed["a.x"].values.shape == (0, 3)
     assert packed["a.x"].values.dtype == np.float32
     assert packed["a.n"].values.dtype == np.int16
+
+
+def test_columns_without_records_keep_type_and_shape():
+    packed = pack_features(COLUMNS, [])
+    assert (packed["a.x"].values.shape, packed["a.x"].values.dtype) == ((0, 3), np.float32)
+    assert len(packed["a.n"]) == 0

@@ -1,8 +1,8 @@
-import helpers_crystals as real
 import numpy as np
 import pytest
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
+import helpers_crystals as real
 from prismat.crystal import Crystal
 from prismat.modalities.standard_cell import standardize
 from prismat.neighbors import neighbor_pairs
@@ -53,7 +53,9 @@ def test_atoms_of_one_orbit_have_equal_surroundings(name):
 
 
 def test_conventional_cell_is_given():
-    assert standardize(real.crystals()["diamond"]).cell_lengths_angles == pytest.approx((3.567,) * 3 + (90,) * 3)
+    assert standardize(real.crystals()["diamond"]).cell_lengths_angles == pytest.approx(
+        (3.567,) * 3 + (90,) * 3
+    )
     calcite = standardize(real.crystals()["calcite"])
     assert calcite.cell_lengths_angles == pytest.approx((4.99, 4.99, 17.061, 90, 90, 120))
     assert len(calcite.primitive) == 10

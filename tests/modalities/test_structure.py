@@ -1,8 +1,8 @@
-import helpers_crystals as real
 import numpy as np
 import pytest
 import torch
 
+import helpers_crystals as real
 from prismat.crystal import Crystal
 from prismat.material import Material
 from prismat.modalities.base import pack_features

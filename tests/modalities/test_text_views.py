@@ -17,7 +17,11 @@ ROW = {
     "spacegroup_number": 225,
     "spacegroup": "Fm-3m",
     "texts": [("title", "The structure of rock salt"), ("keywords", "cubic, ionic")],
-    "tags": [("mineral", "Halite"), ("notes", "_cod_database_code 1000041; T = 300 K"), ("locality", "Wieliczka")],
+    "tags": [
+        ("mineral", "Halite"),
+        ("notes", "_cod_database_code 1000041; T = 300 K"),
+        ("locality", "Wieliczka"),
+    ],
 }
 
 

@@ -59,7 +59,9 @@ def test_loss_equals_a_naive_loop(n, seed, data):
 
 
 def everything(n, **others):
-    return Embedded({k: unit(n, seed=i) for i, k in enumerate(NAMES)}, dict.fromkeys(NAMES, torch.ones(n) > 0), **others)
+    return Embedded(
+        {k: unit(n, seed=i) for i, k in enumerate(NAMES)}, dict.fromkeys(NAMES, torch.ones(n) > 0), **others
+    )
 
 
 def test_gradients_agree_with_finite_differences():
@@ -93,7 +95,9 @@ def test_equal_records_are_never_negatives():
     same = torch.eye(4, dtype=torch.bool)
     same[0, 1] = same[1, 0] = True
     scores = doubled @ doubled.T * 5
-    masked = torch.nn.functional.cross_entropy(scores.masked_fill(same & ~torch.eye(4, dtype=torch.bool), -1e9), torch.arange(4))
+    masked = torch.nn.functional.cross_entropy(
+        scores.masked_fill(same & ~torch.eye(4, dtype=torch.bool), -1e9), torch.arange(4)
+    )
     torch.testing.assert_close(symmetric_cross_entropy(scores, same), masked)
     assert symmetric_cross_entropy(scores, same) < symmetric_cross_entropy(scores, None)
 

@@ -4,12 +4,12 @@ import copy
 from dataclasses import fields, replace
 from functools import cache
 
-import helpers_crystals as real
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import helpers_crystals as real
 from prismat.crystal import Crystal
 from prismat.material import Material, Reject
 from prismat.modalities.base import pack_features
@@ -48,7 +48,9 @@ def double_batch(features):
 
 def _vectors(row):
     frac, receiver = row["structure.frac"], row["structure.atom_of_node"][row["structure.receiver"]]
-    return (frac[row["structure.sender_atom"]] + row["structure.offset"] - frac[receiver]) @ row["structure.lattice"]
+    return (frac[row["structure.sender_atom"]] + row["structure.offset"] - frac[receiver]) @ row[
+        "structure.lattice"
+    ]
 
 
 @cache

@@ -10,14 +10,19 @@ from prismat.training.state import load_state, save_state
 
 
 class Run:
-    """A small training with everything that must be restored: dropout, AdamW, running statistics, numpy draws."""
+    """A small training with all that must be restored: dropout, AdamW, running statistics, numpy draws."""
 
     def __init__(self, seed=0):
         torch.manual_seed(seed)
-        self.net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.GELU(), nn.Dropout(0.5), nn.Linear(8, 1))
+        self.net = nn.Sequential(
+            nn.Linear(4, 8), nn.BatchNorm1d(8), nn.GELU(), nn.Dropout(0.5), nn.Linear(8, 1)
+        )
         self.scale = nn.ParameterDict({"a-b": nn.Parameter(torch.zeros(()))})
         parameters = [*self.net.parameters(), *self.scale.parameters()]
-        groups = [{"params": parameters[:2], "weight_decay": 0.1}, {"params": parameters[2:], "weight_decay": 0.0}]
+        groups = [
+            {"params": parameters[:2], "weight_decay": 0.1},
+            {"params": parameters[2:], "weight_decay": 0.0},
+        ]
         self.optimizer = torch.optim.AdamW(groups, lr=0.01)
         self.rng = np.random.default_rng(seed)
         self.losses = []
@@ -87,7 +92,7 @@ def test_another_job_is_refused_before_anything_changes(tmp_path):
     Run().steps(2).save(tmp_path / "c")
     other = Run(seed=1)
     before = {k: v.clone() for k, v in other.net.state_dict().items()}
-    with pytest.raises(MismatchError, match="other data or settings. Give another run folder"):
+    with pytest.raises(MismatchError, match=r"other data or settings\. Give another run folder"):
         other.load(tmp_path / "c", job="another")
     assert all(torch.equal(before[k], v) for k, v in other.net.state_dict().items())
 

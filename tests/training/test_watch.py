@@ -38,7 +38,9 @@ def test_mean_cosine_equals_a_loop():
 
 
 def test_a_healthy_training_gives_no_warning():
-    rows = torch.nn.functional.normalize(torch.randn(64, 16, generator=torch.Generator().manual_seed(0)), dim=1)
+    rows = torch.nn.functional.normalize(
+        torch.randn(64, 16, generator=torch.Generator().manual_seed(0)), dim=1
+    )
     measured, messages = warnings_for({"text": rows}, 0.6, 0.4)
     assert messages == []
     assert set(measured) == {"effective_rank/text", "mean_cosine/text", "recall_gap"}

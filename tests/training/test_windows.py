@@ -103,13 +103,14 @@ def test_token_bank_draws_among_the_views_there_are():
 @pytest.mark.parametrize("scale", [0.95, 1.0, 1.06])
 def test_strained_lines_are_the_lines_of_the_strained_crystal(scale):
     import helpers_crystals as real
-
     from prismat.crystal import Crystal
 
     settings = XrdSettings(two_theta_max=80.0)
     quartz = real.crystals()["quartz"]
     lines = powder_lines(quartz, settings)
-    other = powder_lines(Crystal(quartz.lattice * scale, quartz.frac, quartz.sites), XrdSettings(two_theta_max=90.0))
+    other = powder_lines(
+        Crystal(quartz.lattice * scale, quartz.frac, quartz.sites), XrdSettings(two_theta_max=90.0)
+    )
     packed = {"xrd.two_theta": pack([lines.two_theta]), "xrd.intensity": pack([lines.intensity])}
     moved = strained_lines(packed, np.array([scale]))
     found = moved["xrd.two_theta"][0]

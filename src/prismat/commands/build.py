@@ -87,14 +87,12 @@ class Quickstart:
 def summary(report: dict[str, Any]) -> str:
     """How much the model beats the composition-only baseline by, in words."""
     lines = []
-    for direction, entry in report["differences"].get("composition", {}).items():
-        found = entry["recall@1"] if direction == "polymorph" else entry["recall@10"]
-        metric = "R@1" if direction == "polymorph" else "R@10"
-        low, high = found["ci95"]
-        lines.append(
-            f"{direction:<18} {metric:>4} {found['difference']:+.3f}  [{low:+.3f}, {high:+.3f}] "
-            "over composition only"
-        )
+    for direction, baselines in report["differences"].items():
+        if "composition" not in baselines:
+            continue
+        k = 1 if direction == "polymorph" else 10
+        mean, low, high = baselines["composition"][f"recall@{k}"]
+        lines.append(f"{direction:<18} R@{k:<2} {mean:+.3f}  [{low:+.3f}, {high:+.3f}] over composition only")
     return "\n".join(["", *lines])
 
 

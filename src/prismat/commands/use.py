@@ -13,13 +13,11 @@ from prismat.commands.talk import hit_json, hits_table
 from prismat.errors import BadInputError
 from prismat.files import replacing
 from prismat.formats_xrd import read_xy
-from prismat.packaged import cache_dir
 from prismat.search.engine import SearchEngine
 from prismat.search.filters import Filter
 from prismat.search.query import Query
 from prismat.store import Store
 from prismat.tasks.indexing import build_index
-from prismat.training.session import open_prepared, read_texts, store_data
 
 Run = Annotated[Path, tyro.conf.arg(name="run")]
 
@@ -63,7 +61,7 @@ class Embed:
 def load_run(folder: Path) -> Prismat:
     """The model of a quickstart folder, a run folder or a model folder."""
     inner = folder / "run"
-    return load(inner if (inner / "model").is_dir() else folder, cache_dir() / "text")
+    return load(inner if (inner / "model").is_dir() else folder)
 
 
 @dataclass(frozen=True)
@@ -83,13 +81,8 @@ class IndexCommand:
     def run(self) -> None:
         """Builds the index and says what to run next."""
         prismat, store = load_run(self.run_folder), Store(self.store)
-        from prismat.recipes.base import SplitConfig
-
-        prepared = open_prepared(store, SplitConfig())
-        text = read_texts(prepared, prismat.recipe)
-        data = store_data(prepared, prismat, text)
         folder = self.out or self.run_folder / "index"
-        index = build_index(prismat, data, store, folder)
+        index = build_index(prismat, store, folder)
         print(f"{len(index):,} records under {', '.join(index.vectors)} → {folder}")
         print(f'Next: prismat search --run {self.run_folder} --text "your words"')
 

@@ -48,23 +48,31 @@ class WeightedBatchNorm(nn.Module):
         self, x: Float[torch.Tensor, "rows width"], weight: Float[torch.Tensor, " rows"]
     ) -> Float[torch.Tensor, "rows width"]:
         """Normalises each column; ``weight`` counts atoms per row."""
-        wide = x.to(self.weight.dtype)
+        # Statistics keep the parameters' precision whatever autocast made of the rows.
+        with torch.autocast(x.device.type, enabled=False):
+            return self._normalise(x.to(self.weight.dtype), weight).to(x.dtype)
+
+    def _normalise(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         if self.training and len(x):
-            centred, var = self._centre(wide, weight)
+            centred, var = self._centre(x, weight)
         else:
-            centred, var = wide - self.running_mean, self.running_var
-        return torch.addcmul(self.bias, centred, self.weight * torch.rsqrt(var + self.eps)).to(x.dtype)
+            centred, var = x - self.running_mean, self.running_var
+        return torch.addcmul(self.bias, centred, self.weight * torch.rsqrt(var + self.eps))
 
     def _centre(self, x: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """X − mean, and the variance from it: E[x²] − mean² would cancel where a column hardly varies."""
+        """Centred x, and the variance from it: E[x²] − mean² would cancel where a column hardly varies."""
         share = weight.to(x.dtype) / weight.sum()
         mean = share @ x
         centred = x - mean
         var = share @ centred.square()
-        with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(var, self.momentum)
+        self.update(mean, var)
         return centred, var
+
+    @torch.no_grad()
+    def update(self, mean: Float[torch.Tensor, " width"], var: Float[torch.Tensor, " width"]) -> None:
+        """Moves the running statistics towards those of one batch."""
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(var, self.momentum)
 
 
 class RadialBasis(nn.Module):

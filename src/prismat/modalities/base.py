@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from prismat.material import Material
-from prismat.ragged import Packed, pack
+from prismat.ragged import Packed, Ragged, pack
 
 Columns = dict[str, tuple[np.dtype[Any], tuple[int, ...]]]
 """Type and trailing shape of each ragged column."""
@@ -41,5 +41,7 @@ def pack_features(columns: Columns, rows: Sequence[Features | None]) -> Packed:
     packed = {}
     for name, (dtype, shape) in columns.items():
         empty = np.zeros((0, *shape), dtype)
-        packed[name] = pack([empty if row is None else row[name].astype(dtype, copy=False) for row in rows])
+        arrays = [empty if row is None else row[name].astype(dtype, copy=False) for row in rows]
+        # A shard may hold no record at all, and its columns keep their type and shape.
+        packed[name] = pack(arrays) if arrays else Ragged(empty, np.zeros(0, np.int64))
     return packed

@@ -32,7 +32,7 @@ class TextConfig:
 
     kind: Literal["frozen", "bpe", "tuned"] = "frozen"
     model: str = "sentence-transformers/all-MiniLM-L6-v2"
-    head: TextHeadConfig = field(default_factory=TextHeadConfig)
+    head: TextHeadConfig = TextHeadConfig(dropout=0.3)
     bpe: BpeTransformerConfig = field(default_factory=BpeTransformerConfig)
     vocabulary: int = 8192
 

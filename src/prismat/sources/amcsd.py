@@ -28,6 +28,7 @@ _SCALE = 4e6
 _UNKNOWN_FROM = 1.5  # values 2 and 3 stand for '?' and '.' in the database
 _DENSITY_TOLERANCE = 0.05
 _SPECIAL_LABELS = {"Wat": 8, "OH": 8, "Ow": 8, "OW": 8, "NH": 7, "CH": 6, "D": 1}
+_REMEDY = "Give the file amcsd_cif1.db of larixite 2026.1.0."
 _QUERY = """
 SELECT cif.id, minerals.name, cif.formula, cif.compound, cif.pub_title, cif.a, cif.b, cif.c, cif.alpha,
   cif.beta, cif.gamma, cif.crystal_density, cif.atoms_sites, cif.atoms_x, cif.atoms_y, cif.atoms_z,
@@ -56,6 +57,8 @@ class AmcsdSource:
 
     def __init__(self, path: Path | None = None, max_sites: int = MAX_SITES) -> None:
         self.path = Path(path) if path else locate(AMCSD)
+        if not self.path.is_file():
+            raise BadInputError("no such file", record=str(self.path), remedy=_REMEDY)
         self.max_sites = max_sites
 
     def fingerprint(self) -> str:
@@ -72,7 +75,7 @@ class AmcsdSource:
             identifier = f"amcsd-{row['id']:05d}"
             try:
                 yield self._material(identifier, row, *self._titles[number])
-            except (BadInputError, ValueError, KeyError, json.JSONDecodeError) as error:
+            except (BadInputError, ValueError, TypeError, KeyError) as error:
                 yield Reject.because(identifier, error)
 
     def __getstate__(self) -> dict:
@@ -82,20 +85,18 @@ class AmcsdSource:
     @cached_property
     def _rows(self) -> list[sqlite3.Row]:
         try:
-            with closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)) as connection:
+            with closing(sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
                 connection.row_factory = sqlite3.Row
                 return connection.execute(_QUERY).fetchall()
         except sqlite3.Error as error:
             raise BadInputError(
-                f"not an AMCSD database ({error})",
-                record=str(self.path),
-                remedy="Give the file amcsd_cif1.db of larixite 2026.1.0.",
+                f"not an AMCSD database ({error})", record=str(self.path), remedy=_REMEDY
             ) from error
 
     @cached_property
     def _titles(self) -> list[tuple[str, str]]:
         return split_titles(
-            [r["pub_title"] for r in self._rows], [r["publication_id"] or 0 for r in self._rows]
+            [r["pub_title"] or "" for r in self._rows], [r["publication_id"] or 0 for r in self._rows]
         )
 
     def _material(self, identifier: str, row: sqlite3.Row, title: str, notes: str) -> Material:

@@ -9,7 +9,7 @@ import numpy as np
 from prismat.modalities.text_views import as_rows, description_view
 from prismat.tasks.bootstrap import paired_difference
 from prismat.tasks.evaluation import Embeddings, Evaluator
-from prismat.tasks.report import Example, ExampleHit, ReportFigures
+from prismat.tasks.report import Example, Hit, ReportFigures
 from prismat.tasks.retrieval import RetrievalResult, retrieval_metrics
 from prismat.training.session import Prepared, Trained, environment, peak_memory_mb
 
@@ -38,19 +38,19 @@ def judge(trained: Trained, evaluator: Evaluator) -> Judged:
     return Judged(trained, embedded, evaluator.retrieval(trained.prismat, embedded))
 
 
-def compare(main: Judged, other: Judged, evaluator: Evaluator) -> dict[str, dict[str, Any]]:
-    """Difference of recall@1 and recall@10, main − other, over the same queries, with 95 % intervals."""
+def compare(
+    main: Judged, other: Judged, evaluator: Evaluator
+) -> dict[str, dict[str, tuple[float, float, float]]]:
+    """Recall@1 and recall@10, main − other, over the same queries: (mean, low, high) of 95 %."""
     found = {}
     for direction, result in main.results.items():
         against = other.results.get(direction)
         if against is None or len(against.ranks) != len(result.ranks):
             continue
         groups = _query_groups(main, evaluator, direction)
-        entry = {}
-        for k in (1, 10):
-            mean, low, high = paired_difference(result.hits(k), against.hits(k), groups)
-            entry[f"recall@{k}"] = {"difference": mean, "ci95": [low, high]}
-        found[direction] = entry
+        found[direction] = {
+            f"recall@{k}": paired_difference(result.hits(k), against.hits(k), groups) for k in (1, 10)
+        }
     return found
 
 
@@ -101,7 +101,7 @@ def assemble(
         "retrieval": retrieval,
         "apart": apart,
         "baselines": described,
-        "differences": {name: compare(main, b, evaluator) for name, b in baselines.items()},
+        "differences": _by_direction({name: compare(main, b, evaluator) for name, b in baselines.items()}),
         "cost": {
             **cost,
             "train_s": round(outcome.seconds, 1),
@@ -113,6 +113,12 @@ def assemble(
         "environment": environment() | (prismat.reader.describe() if prismat.reader else {}),
         "model_hash": prismat.hash,
     }
+
+
+def _by_direction(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """{baseline: {direction: …}} as {direction: {baseline: …}}."""
+    directions = {direction: None for entries in found.values() for direction in entries}
+    return {d: {name: entries[d] for name, entries in found.items() if d in entries} for d in directions}
 
 
 def _dataset(prepared: Prepared) -> dict[str, Any]:
@@ -173,16 +179,18 @@ def examples(
     for query in drawn:
         best = np.argsort(-scores[query], kind="stable")[:5]
         hits = [_hit(records, int(found[b]), float(scores[query, b]), bool(relevant[query, b])) for b in best]
-        made.append(Example(records.titles[asked[query]], hits))
+        ahead = (scores[query] >= scores[query][relevant[query]].max()) & ~relevant[query]
+        rank = 1 + int(ahead.sum())
+        made.append(Example(records.titles[asked[query]], tuple(hits), "text->structure", rank))
     return made
 
 
-def _hit(records: Any, row: int, score: float, right: bool) -> ExampleHit:
+def _hit(records: Any, row: int, score: float, right: bool) -> Hit:
     table = records.table
-    return ExampleHit(
+    return Hit(
         id=records.ids[row],
         formula=table["formula"][row],
-        spacegroup=table["spacegroup"][row],
+        space_group=table["spacegroup"][row],
         title=records.titles[row] or records.minerals[row],
         score=score,
         correct=right,

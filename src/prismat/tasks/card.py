@@ -28,8 +28,8 @@ def model_card(prismat: Prismat, report: dict[str, Any]) -> str:
         "## Limits",
         "",
         "Minerals and simple inorganic compounds; no molecules, few organic or metal–organic crystals. "
-        "Patterns are simulated kinematic powder patterns; measured ones are read, not trained on. Hydrogen of "
-        "water molecules is missing where the source does not place it. Text is mostly English.",
+        "Patterns are simulated kinematic powder patterns; measured ones are read, not trained on. Hydrogen "
+        "of water molecules is missing where the source does not place it. Text is mostly English.",
         "",
     ]
     return "\n".join(lines)

@@ -5,21 +5,46 @@ from pathlib import Path
 import numpy as np
 
 from prismat.api import Prismat
+from prismat.packaged import cache_dir
 from prismat.search.engine import index_table
 from prismat.search.index import Index
 from prismat.store import Store
 from prismat.tasks.embedding import embed_rows
-from prismat.training.windows import StoreData
+from prismat.text_reader import FrozenReader
+from prismat.training.records import read_records
+from prismat.training.text_bank import build_text_bank, build_token_bank
+from prismat.training.windows import StoreData, TextBank, TokenBank
+
+TITLE_ONLY = {"title": 1.0}
 
 
-def build_index(prismat: Prismat, data: StoreData, store: Store, folder: Path) -> Index:
+def build_index(prismat: Prismat, store: Store, folder: Path) -> Index:
     """Embeds every record of a store under every window and writes the index.
 
     Args:
-        prismat: the model, whose hash the index remembers.
-        data: windows of the store.
+        prismat: the model, whose hash the index remembers; it may have been trained on another store.
         store: the records.
         folder: where to; replaced as a whole.
     """
+    data = StoreData(
+        store,
+        prismat.recipe.windows,
+        (prismat.structure, prismat.xrd),
+        _titles(prismat, store),
+        prismat.recipe.views,
+        [],
+    )
     vectors, present = embed_rows(prismat, data, np.arange(len(store)))
     return Index.build(folder, vectors, present, index_table(store), prismat.hash)
+
+
+def _titles(prismat: Prismat, store: Store) -> TextBank | TokenBank | None:
+    """The store's titles as the model reads queries, sentence embeddings from the cache."""
+    reader = prismat.reader
+    if reader is None:
+        return None
+    records = read_records(store)
+    if not isinstance(reader, FrozenReader):
+        return build_token_bank(records, reader, TITLE_ONLY)
+    cached = FrozenReader(reader.encoder, reader.lexicon, cache_dir() / "text")
+    return build_text_bank(records, cached, np.zeros(0, dtype=np.int64), TITLE_ONLY)

@@ -141,5 +141,5 @@ def quickstart(
     main = train_recipe(prepared, job, run, talk)
     baselines = run_baselines(prepared, job, run, talk)
     report = evaluate_and_report(prepared, job, main, baselines, run, {"prepare_s": round(prepare_s, 1)})
-    index = build_index(main.prismat, main.data, store, folder / "index")
+    index = build_index(main.prismat, store, folder / "index")
     return report, SearchEngine(main.prismat, index)

@@ -4,7 +4,8 @@ import io
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from html import escape
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 from jaxtyping import Float
@@ -31,16 +32,16 @@ def recall_plot(curves: Mapping[str, Float[np.ndarray, " k"]], pool: float | Non
     """Recall@k against k on a logarithmic axis.
 
     Args:
-        curves: recall at k = 1, 2, … by name; names that hold ``" | "`` are baselines and dashed, in the colour
-            of the part before it.
+        curves: recall at k = 1, 2, … by name; names that hold ``" | "`` are baselines and dashed, in the
+            colour of the part before it.
         pool: gallery size, for the chance line of one right item.
     """
     figure, axes = _axes()
     colours = series_of(list(curves))
     for name, curve in curves.items():
         k = np.arange(1, len(curve) + 1)
-        dashed = {"ls": (0, (4, 2)), "lw": 1.1} if " | " in name else {"lw": 1.6}
-        axes.plot(k, 100 * np.asarray(curve), color=_SERIES[colours[name]], **dashed)
+        style, width = ((0, (4, 2)), 1.1) if " | " in name else ("-", 1.6)
+        axes.plot(k, 100 * np.asarray(curve), color=_SERIES[colours[name]], ls=style, lw=width)
     longest = max(len(curve) for curve in curves.values())
     if pool:
         k = np.arange(1, longest + 1)
@@ -72,8 +73,9 @@ def history_plot(history: Sequence[Mapping[str, Any]], keys: Sequence[str], unit
         points = np.array([(float(e["step"]), float(e[key])) for e in history if is_number(e.get(key))])
         points = points[np.linspace(0, len(points) - 1, min(len(points), _MOST_POINTS)).round().astype(int)]
         values = points[:, 1] * (100 if unit.endswith("%") else 1)
-        marker = {"marker": "o", "ms": 2.4} if len(points) <= 12 else {}
-        axes.plot(points[:, 0], values, color=_SERIES[index % len(_SERIES)], lw=1.5, **marker)
+        marker = "o" if len(points) <= 12 else ""
+        colour = _SERIES[index % len(_SERIES)]
+        axes.plot(points[:, 0], values, color=colour, lw=1.5, marker=marker, ms=2.4)
     if unit.endswith("%"):
         axes.set_ylim(bottom=0)
     _label(axes, "step", unit)
@@ -94,16 +96,18 @@ def similarity_plot(matrix: Float[np.ndarray, "rows columns"], rows: str, column
     for spine in axes.spines.values():
         spine.set(visible=True, color=_RULE)
     bar = figure.colorbar(image, ax=axes, fraction=0.035, pad=0.03)
-    bar.outline.set(edgecolor=_RULE)  # ty: ignore[call-non-callable]
+    bar.outline.set(edgecolor=_RULE)
+    bar.ax.set_facecolor("none")
     bar.ax.tick_params(length=0, labelsize=8, labelcolor=_MUTED)
     _label(axes, columns, rows)
     return _svg(figure, "similarity", f"Similarity of {rows} and {columns}")
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether a value is a finite number (True and False are not)."""
-    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    return number and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        return False
+    return math.isfinite(value)
 
 
 def _axes(size: tuple[float, float] = _SIZE) -> "tuple[Figure, Axes]":
@@ -139,4 +143,4 @@ def _svg(figure: "Figure", name: str, label: str) -> str:
     text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font: \1 var(--sans)", text)
     # Ids are per figure: two figures on one page must not share a clip path.
     text = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{re.sub(r'[^a-z]+', '-', name)}-", text)
-    return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    return text.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)

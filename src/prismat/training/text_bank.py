@@ -8,8 +8,9 @@ from jaxtyping import Int
 from prismat.errors import BadInputError
 from prismat.modalities.chemistry_text import FLAGS, LEXICON, chemistry_channels, parse_chemistry
 from prismat.modalities.lexicon import Lexicon, key_word
+from prismat.modalities.text import TokenBatch
 from prismat.modalities.text_views import VIEWS, as_rows
-from prismat.text_reader import EncoderReader, FrozenReader, TokenReader
+from prismat.text_reader import FrozenReader, TextReader
 from prismat.training.records import Records
 from prismat.training.windows import TextBank, TokenBank
 
@@ -77,10 +78,8 @@ def _channels(texts: list[str], records: Records, is_train: np.ndarray, lexicon:
     return channels
 
 
-def build_token_bank(
-    records: Records, reader: TokenReader | EncoderReader, chances: Mapping[str, float]
-) -> TokenBank:
+def build_token_bank(records: Records, reader: TextReader, chances: Mapping[str, float]) -> TokenBank:
     """Token ids of all views of all records."""
     views = view_texts(records, chances)
     batches = [reader.read([t or None for t in texts]) for texts in views.values()]
-    return TokenBank(tuple(views), tuple(batches))
+    return TokenBank(tuple(views), tuple(b for b in batches if isinstance(b, TokenBatch)))
