@@ -30,6 +30,7 @@ COMPANIONS = {
     ),
     "modalities/xrd": ("modalities/profile", "modalities/rendering", "modalities/measured"),
     "encoders/huggingface": ("encoders/pretrained",),
+    "objectives/base": ("embedded",),
     "sources/amcsd": ("sources/amcsd_titles",),
     "sources/folder": ("sources/folder_table",),
 }

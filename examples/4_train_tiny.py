@@ -114,11 +114,11 @@ def main() -> None:
         prepared = open_prepared(store, job.split)
         print({part: len(rows) for part, rows in prepared.rows.items()}, "split", prepared.split.hash[:12])
 
-        trained = train_recipe(prepared, job, root / "run", Talk(bar=report_step))
-        build_index(trained.prismat, trained.data, store, root / "index")
+        train_recipe(prepared, job, root / "run", Talk(bar=report_step))
 
         # From here on only the files count: this is what another program would do.
         model = prismat.load(root / "run")
+        build_index(model, store, root / "index")
         engine = prismat.open_index(root / "index", model)
         for hit in engine.search(text="perovskite of strontium and titanium", k=3):
             print(f"{hit.score:6.3f}  {hit.formula:<8} {hit.spacegroup:<8} {hit.title}")

@@ -41,4 +41,5 @@ def test_the_example_runs(name, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert [words for words in SAYS[name] if words not in done.stdout] == []
-    assert list(tmp_path.iterdir()) == []
+    # torch makes an empty cache folder of its own.
+    assert [p.name for p in tmp_path.iterdir() if not p.name.startswith("torchinductor")] == []

@@ -15,22 +15,33 @@ if TYPE_CHECKING:
     from prismat.formats_xrd import read_xy as read_xy
     from prismat.material import Material as Material
     from prismat.material import Pattern as Pattern
+    from prismat.prepare import prepare as prepare
+    from prismat.recipes.base import Job as Job
+    from prismat.recipes.base import Recipe as Recipe
     from prismat.search.engine import SearchEngine as SearchEngine
+    from prismat.search.engine import open_index as open_index
     from prismat.search.filters import Filter as Filter
     from prismat.search.query import Query as Query
+    from prismat.sources.amcsd import AmcsdSource as AmcsdSource
+    from prismat.sources.folder import FolderSource as FolderSource
     from prismat.store import Store as Store
 
 _HOMES = {
+    "AmcsdSource": "prismat.sources.amcsd",
     "Crystal": "prismat.crystal",
     "Filter": "prismat.search.filters",
+    "FolderSource": "prismat.sources.folder",
+    "Job": "prismat.recipes.base",
     "Material": "prismat.material",
     "Pattern": "prismat.material",
     "Prismat": "prismat.api",
     "Query": "prismat.search.query",
+    "Recipe": "prismat.recipes.base",
     "SearchEngine": "prismat.search.engine",
     "Store": "prismat.store",
     "load": "prismat.api",
     "open_index": "prismat.search.engine",
+    "prepare": "prismat.prepare",
     "read_crystal": "prismat.formats",
     "read_xy": "prismat.formats_xrd",
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from prismat.errors import BadInputError, VersionError
@@ -21,6 +22,7 @@ from prismat.modalities.lexicon import Lexicon
 from prismat.modalities.profile import XrdModality
 from prismat.modalities.standard_cell import standardize
 from prismat.modalities.structure import StructureModality
+from prismat.modalities.text import check_query, load_tokenizer
 from prismat.model import JointModel, key_of
 from prismat.recipes.base import Recipe
 from prismat.recipes.build import build_model
@@ -122,9 +124,10 @@ class Prismat:
         if not items:
             raise BadInputError("nothing to embed", field=window, remedy="Give at least one.")
         if window == "text":
-            return self._reader().read([_checked_text(t) for t in items])
+            return self._reader().read([check_query(t) for t in items])
         if window == "xrd":
-            features = [self.xrd.featurize(Material("pattern", measurements={"xrd": p})) for p in items]
+            named = [Material(f"pattern {i}", measurements={"xrd": p}) for i, p in enumerate(items)]
+            features = [self.xrd.featurize(material) for material in named]
             return self.xrd.collate(pack_features(self.xrd.columns, features))
         crystals = [read_crystal(s, record=f"structure {i}") for i, s in enumerate(items)]
         cells = [standardize(c, self.recipe.graph.symprec) for c in crystals]
@@ -186,14 +189,41 @@ def load(folder: str | Path, cache: Path | None = None) -> Prismat:
     path = folder / "config.json"
     if not path.is_file():
         raise BadInputError(f"no model in {folder}", remedy="Train one: prismat quickstart.")
-    config = upgrade(json.loads(path.read_text(encoding="utf-8")), folder)
-    if sha256(folder / "model.safetensors") != config["weights_sha256"]:
-        raise BadInputError(f"{folder}/model.safetensors is damaged", remedy="Copy it again, or train again.")
-    recipe, shapes = from_json(Recipe, config["recipe"]), Shapes(**config["shapes"])
-    model = build_model(recipe, shapes.embedding_width, shapes.vocabulary)
-    model.load_state_dict(load_file(folder / "model.safetensors"))
-    card = (folder / "README.md").read_text(encoding="utf-8")
-    return Prismat(model, recipe, _load_reader(folder, model, recipe, config, cache), shapes, card)
+    config = upgrade(_read_json(path), folder)
+    try:
+        recipe, shapes = from_json(Recipe, config["recipe"]), from_json(Shapes, config["shapes"])
+        model = build_model(recipe, shapes.embedding_width, shapes.vocabulary)
+        _load_weights(model, folder / "model.safetensors", config["weights_sha256"])
+        reader = _load_reader(folder, model, recipe, config, cache)
+    except KeyError as error:
+        raise _damaged(path) from error
+    card = folder / "README.md"
+    text = card.read_text(encoding="utf-8") if card.is_file() else ""
+    return Prismat(model, recipe, reader, shapes, text)
+
+
+def _damaged(path: Path) -> BadInputError:
+    return BadInputError(f"{path} is missing or damaged", remedy="Copy the model again, or train again.")
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(path) from error
+    if not isinstance(content, dict):
+        raise _damaged(path)
+    return content
+
+
+def _load_weights(model: JointModel, path: Path, expected: str) -> None:
+    """Reads tensors only where the file is the one that was saved; nothing in it is ever executed."""
+    try:
+        if sha256(path) != expected:
+            raise _damaged(path)
+        model.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise _damaged(path) from error
 
 
 def upgrade(config: dict, folder: Path) -> dict:
@@ -206,7 +236,7 @@ def upgrade(config: dict, folder: Path) -> dict:
     if version != FORMAT_VERSION:
         raise VersionError(
             f"{folder} has model format {version}, this program reads {FORMAT_VERSION}. "
-            "Install a newer prismat."
+            "Install the prismat that wrote it."
         )
     return config
 
@@ -222,7 +252,7 @@ def _load_reader(
     if text.kind == "frozen":
         from prismat.encoders.huggingface import FrozenSentenceEncoder, HuggingFaceConfig
 
-        lexicon = Lexicon.from_json(json.loads((folder / "lexicon.json").read_text(encoding="utf-8")))
+        lexicon = Lexicon.from_json(_read_json(folder / "lexicon.json"))
         encoder = FrozenSentenceEncoder(HuggingFaceConfig(text.model))
         expected = config["text"]["weights_hash"]
         if encoder.model_hash != expected:
@@ -231,15 +261,7 @@ def _load_reader(
                 remedy="Install the version of its weights that the model was trained with.",
             )
         return FrozenReader(encoder, lexicon, cache)
-    from tokenizers import Tokenizer
-
-    return TokenReader(Tokenizer.from_file(str(folder / "tokenizer.json")))
-
-
-def _checked_text(text: str) -> str:
-    from prismat.modalities.text import check_query
-
-    return check_query(text)
+    return TokenReader(load_tokenizer(folder / "tokenizer.json"))
 
 
 def _bytes_hash(tensor: torch.Tensor) -> str:

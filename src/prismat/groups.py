@@ -136,9 +136,30 @@ def _cut(points: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray] | No
 
 
 def _region_links(points: np.ndarray, rows: np.ndarray, reach: float) -> Iterator[Int[np.ndarray, "links 2"]]:
-    """Links inside one region; in a region no wider than ``reach`` everybody is linked."""
-    if np.ptp(points, axis=0).max() <= reach:
-        yield np.stack([np.full(len(rows), rows[0]), rows], axis=1)
+    """Links inside one region, enough for its components.
+
+    Everybody within reach / 2 of the middle is linked with one another, so a crowd costs one link per point
+    and one nearest-neighbour question per outsider; what is left is compared pair by pair.
+    """
+    while len(rows) > _LEAF:
+        crowd = np.abs(points - np.median(points, axis=0)).max(axis=1) <= reach / 2
+        if crowd.sum() < 0.1 * len(rows):
+            break
+        inside, outside = rows[crowd], rows[~crowd]
+        yield np.stack([np.full(len(inside), inside[0]), inside], axis=1)
+        if len(outside):
+            distance, _ = KDTree(points[crowd]).query(
+                points[~crowd], p=np.inf, distance_upper_bound=2 * reach
+            )
+            near = outside[distance <= reach]
+            yield np.stack([np.full(len(near), inside[0]), near], axis=1)
+        points, rows = points[~crowd], outside
+    yield from _pairs(points, rows, reach)
+
+
+def _pairs(points: np.ndarray, rows: np.ndarray, reach: float) -> Iterator[Int[np.ndarray, "links 2"]]:
+    """All pairs within ``reach``, a bounded number at a time."""
+    if not len(rows):
         return
     tree = KDTree(points)
     step = max(1, _PAIRS_AT_ONCE // len(rows))

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import nn
 
-from prismat.objectives.base import Embedded
+from prismat.embedded import Embedded
 
 Heads = Literal["shared", "pair"]
 

@@ -1,12 +1,17 @@
 """Source to store: parse, standardise, featurise and write shards, in parallel and resumably."""
 
+import errno
 import itertools
 import json
 import logging
+import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+import signal
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -36,12 +41,14 @@ class PrepareSettings:
     Attributes:
         structure: graph settings.
         xrd: powder-pattern settings.
+        profile: grid on which measured patterns are kept; must be that of the recipe to be trained.
         shard_rows: source rows per shard; a killed job repeats at most this many.
-        workers: processes; 0 for one per processor.
+        workers: processes; 0 for one per processor, 1 for none but this one.
     """
 
     structure: StructureSettings = StructureSettings()
     xrd: XrdSettings = XrdSettings()
+    profile: ProfileSettings = ProfileSettings(points=1024)
     shard_rows: int = 512
     workers: int = 0
 
@@ -64,7 +71,8 @@ def prepare(
         _same_job(store.info["job"], job, folder)
         return store
     _claim(folder, job)
-    _write_shards(source, folder, settings, progress)
+    with _explained(folder):
+        _write_shards(source, folder, settings, progress)
     return _finish(folder, source, job)
 
 
@@ -105,19 +113,45 @@ def _write_shards(source: Source, folder: Path, settings: PrepareSettings, progr
     done = len(starts) - len(open_shards)
     if progress:
         progress(done, len(starts))
+    for finished, _ in enumerate(_shard_jobs(source, folder, settings, open_shards), start=done + 1):
+        if progress:
+            progress(finished, len(starts))
+
+
+@contextmanager
+def _explained(folder: Path) -> Generator[None]:
+    """Says what a full disk or a killed worker means for the job, and how to go on."""
+    kept = "Finished shards are kept: run the same command again"
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise PrismatError(
+            f"A worker was killed, perhaps for want of memory. {kept}, with fewer workers."
+        ) from error
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise PrismatError(f"No space left in {folder}. {kept} when there is some.") from error
+
+
+def _shard_jobs(
+    source: Source, folder: Path, settings: PrepareSettings, wanted: Sequence[tuple[int, int]]
+) -> Iterator[int]:
+    """Makes shards, in this process or in several, and yields the size of each as it is done."""
+    if settings.workers == 1:
+        for number, start in wanted:
+            yield write_one(source, start, folder / _name(number), settings)
+        return
     # Spawned, not forked: forking a process that runs threads can lock up the child.
-    pool = ProcessPoolExecutor(settings.workers or None, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(
+        settings.workers or None, mp_context=get_context("spawn"), initializer=_start_worker
+    )
     with pool:
-        jobs = [
-            pool.submit(write_one, source, start, folder / _name(number), settings)
-            for number, start in open_shards
-        ]
+        with _one_thread_each():
+            jobs = [pool.submit(write_one, source, s, folder / _name(n), settings) for n, s in wanted]
         try:
             for job in as_completed(jobs):
-                job.result()
-                done += 1
-                if progress:
-                    progress(done, len(starts))
+                yield job.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -127,10 +161,36 @@ def _name(number: int) -> str:
     return f"shard-{number:05d}"
 
 
+def _start_worker() -> None:
+    """Workers leave Ctrl-C to the parent, which stops them, and keep quiet."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.getLogger("moyo").setLevel(logging.ERROR)
+
+
+@contextmanager
+def _one_thread_each() -> Generator[None]:
+    """Processes started meanwhile run their linear algebra on one thread: there is one for each processor."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _name(number: int) -> str:
+    return f"shard-{number:05d}"
+
+
 def write_one(source: Source, start: int, folder: Path, settings: PrepareSettings) -> int:
     """Makes one shard from source rows start … start + shard_rows − 1; returns its number of records."""
     structure = StructureModality(settings.structure)
-    xrd = XrdModality(ProfileSettings(wavelength=settings.xrd.wavelength), settings.xrd)
+    xrd = XrdModality(replace(settings.profile, wavelength=settings.xrd.wavelength), settings.xrd)
     rows, features, rejects = [], {structure.name: [], xrd.name: []}, []
     for item in source.read(start, start + settings.shard_rows):
         record = item if isinstance(item, Reject) else _featurize(item, structure, xrd)
@@ -156,7 +216,7 @@ def _featurize(material: Material, structure: StructureModality, xrd: XrdModalit
         cell = standardize(material.structure, structure.settings.symprec)
         primitive = Material(material.id, cell.primitive, measurements=material.measurements)
         return describe(material, cell), structure.featurize_cell(cell), xrd.featurize(primitive)
-    except (PrismatError, ValueError, FloatingPointError, MemoryError) as error:
+    except (PrismatError, ValueError, RuntimeError, FloatingPointError, MemoryError) as error:
         return Reject.because(material.id, error)
 
 

@@ -157,7 +157,7 @@ def _check_split(ids: Sequence[str], groups: np.ndarray, fractions: tuple[float,
         )
 
 
-def _draw_order(sizes: np.ndarray, smallest_part: int, seed: int) -> Int[np.ndarray, " groups-1"]:
+def _draw_order(sizes: np.ndarray, smallest_part: int, seed: int) -> Int[np.ndarray, " order"]:
     """All groups but the largest: small ones shuffled, then the large ones by size."""
     shuffled = np.random.default_rng(seed).permutation(len(sizes))
     shuffled = shuffled[shuffled != np.argmax(sizes)]
@@ -214,11 +214,13 @@ def count_leaks(
     rows = split.rows(ids)
     codes = {kind: key_codes(column) for kind, column in keys.items()}
     counts = {kind: _shared_keys([of[part] for part in rows.values()]) for kind, of in codes.items()}
+    # A record without a structure has no composition that could leak.
+    rows = {part: r[fractions[r].sum(axis=1) > 0] for part, r in rows.items()}
     near = {part: np.zeros(len(r), bool) for part, r in rows.items()}
     for earlier, later in combinations([p for p in PARTS if len(rows[p])], 2):
         tree = KDTree(fractions[rows[earlier]].astype(np.float64), balanced_tree=False, compact_nodes=False)
         distance, _ = tree.query(fractions[rows[later]], p=np.inf, distance_upper_bound=tolerance + 2 * NOISE)
-        near[later] |= distance <= tolerance
+        near[later] |= distance < 0
     return LeakReport(counts, int(sum(n.sum() for n in near.values())), tolerance)
 
 

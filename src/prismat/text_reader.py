@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 
 
+@runtime_checkable
 class TextReader(Protocol):
     """Reads texts for one kind of text encoder."""
 

@@ -34,12 +34,16 @@ class SourceOptions:
         source: ``amcsd`` (9,275 experimental crystals with publication titles) or ``folder``.
         path: the database file, or the folder of CIF/POSCAR files; amcsd obtains its own where not given.
         table: for ``folder``: CSV or Parquet with ids, texts and properties.
+        licence: for ``folder``: terms of the data, kept with every record.
+        citation: for ``folder``: what to cite.
         max_sites: larger cells are rejected.
     """
 
     source: Literal["amcsd", "folder"] = "amcsd"
     path: Path | None = None
     table: Path | None = None
+    licence: str = ""
+    citation: str = ""
     max_sites: int = 500
 
     def open(self) -> Source:
@@ -48,7 +52,7 @@ class SourceOptions:
             return AmcsdSource(self.path, self.max_sites)
         if self.path is None:
             raise BadInputError("no folder given", field="path", remedy="Add --path FOLDER.")
-        return FolderSource(self.path, table=self.table, max_sites=self.max_sites)
+        return FolderSource(self.path, self.table, self.licence, self.citation, self.max_sites)
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,8 @@ class Prepare:
         print(f"{len(store):,} records, {store.info['rejected']} rejected, {seconds:.0f} s → {self.out}")
         if store.info["rejected"]:
             print(f"Rejects with reasons: {self.out / 'rejects.jsonl'}")
-        print(f"Licence: {store.info['licence']}. Cite: {store.info['citation']}")
+        terms = (("Licence", store.info["licence"]), ("Cite", store.info["citation"]))
+        print(". ".join(f"{name}: {value}" for name, value in terms if value) or "No licence stated")
         print(f"Next: prismat train --store {self.out}")
 
 

@@ -67,10 +67,12 @@ def _table_rows(report: dict[str, Any], base: dict[str, Any]) -> list[tuple[str,
 
 def hits_table(hits: list, k: int | None = None) -> str:
     """Search results as text."""
-    lines = [f"{'score':>6}  {'id':<14}{'formula':<28}{'space group':<13}title"]
-    for hit in hits[:k]:
+    shown = hits[:k]
+    wide = max([12, *(len(h.id) for h in shown)]) + 2
+    lines = [f"{'score':>6}  {'id':<{wide}}{'formula':<28}{'space group':<13}title"]
+    for hit in shown:
         formula = hit.formula if len(hit.formula) <= 26 else hit.formula[:25] + "…"
-        lines.append(f"{hit.score:>6.3f}  {hit.id:<14}{formula:<28}{hit.spacegroup:<13}{hit.title[:70]}")
+        lines.append(f"{hit.score:>6.3f}  {hit.id:<{wide}}{formula:<28}{hit.spacegroup:<13}{hit.title[:70]}")
     return "\n".join(lines)
 
 

@@ -91,8 +91,10 @@ class RadialBasis(nn.Module):
         self.inverse_width = (count - 1) / (stop - start)
 
     def forward(self, distance: Float[torch.Tensor, " edges"]) -> Float[torch.Tensor, "edges centers"]:
-        """exp(−((d − μ)/step)²), shape (edges, count)."""
-        return torch.exp(-(((distance[:, None] - self.centers) * self.inverse_width) ** 2))
+        """exp(−((d − μ)/step)²), shape (edges, count); below e⁻⁸⁰ it stays at e⁻⁸⁰."""
+        # exp is many times slower where its result is subnormal or zero, and so are products with it.
+        steps = (distance[:, None] - self.centers) * self.inverse_width
+        return torch.exp(-steps.square().clamp_max(80))
 
 
 class AtomEmbedding(nn.Module):
@@ -114,5 +116,5 @@ class AtomEmbedding(nn.Module):
     def forward(self, batch: StructureBatch) -> Float[torch.Tensor, "nodes width"]:
         """Features of every node, shape (nodes, width)."""
         element = self.linear(self.table) + self.learned.weight
-        weighted = element[batch.species] * batch.occupancy[:, None].to(element.dtype)
+        weighted = element.index_select(0, batch.species) * batch.occupancy[:, None].to(element.dtype)
         return scatter_sum(weighted, batch.species_node, batch.n_nodes)

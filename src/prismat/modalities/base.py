@@ -1,7 +1,7 @@
 """What every modality does."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -17,6 +17,7 @@ Features = dict[str, np.ndarray]
 Batch_co = TypeVar("Batch_co", covariant=True)
 
 
+@runtime_checkable
 class Modality(Protocol[Batch_co]):
     """One window on a material.
 

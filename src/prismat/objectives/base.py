@@ -1,49 +1,13 @@
 """What every objective takes and gives."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
+from prismat.embedded import Embedded
 
-@dataclass(frozen=True)
-class Embedded:
-    """A batch in the joint space.
-
-    Attributes:
-        embeddings: unit vectors by modality, each of shape (batch, dim).
-        present: which records have the modality, each of shape (batch,).
-        toward: unit vectors meant for one partner, keyed (modality, partner), where a model has a head per
-            pair; they replace ``embeddings`` in that pair.
-        views: a second embedding of a modality, for terms within one modality.
-        anchor: the modality that others are compared with, or None for all pairs.
-        same: records known to be equal (same text, duplicate structure); never each other's negatives,
-            shape (batch, batch).
-        auxiliary: further losses already computed, by name.
-    """
-
-    embeddings: dict[str, Float[torch.Tensor, "batch dim"]]
-    present: dict[str, Bool[torch.Tensor, " batch"]]
-    toward: dict[tuple[str, str], Float[torch.Tensor, "batch dim"]] = field(default_factory=dict)
-    views: dict[str, Float[torch.Tensor, "batch dim"]] = field(default_factory=dict)
-    anchor: str | None = None
-    same: Bool[torch.Tensor, "batch batch"] | None = None
-    auxiliary: dict[str, Float[torch.Tensor, ""]] = field(default_factory=dict)
-
-    def pair(
-        self, a: str, b: str
-    ) -> tuple[Float[torch.Tensor, "batch dim"], Float[torch.Tensor, "batch dim"]]:
-        """The two embeddings that meet when modality ``a`` is compared with ``b``."""
-        left = self.toward[a, b] if (a, b) in self.toward else self.embeddings[a]
-        right = self.toward[b, a] if (b, a) in self.toward else self.embeddings[b]
-        return left, right
-
-    @property
-    def pairs(self) -> list[tuple[str, str]]:
-        """Every unordered pair of modalities, or those with the anchor where there is one."""
-        names = list(self.present)
-        found = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-        return [p for p in found if self.anchor is None or self.anchor in p]
+__all__ = ["Embedded", "Loss"]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import nn
 
-from prismat.objectives.base import Embedded, Loss
+from prismat.embedded import Embedded
+from prismat.objectives.base import Loss
 
 
 @dataclass(frozen=True)

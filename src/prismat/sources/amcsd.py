@@ -101,12 +101,12 @@ class AmcsdSource:
 
     def _material(self, identifier: str, row: sqlite3.Row, title: str, notes: str) -> Material:
         crystal = check(_crystal(row), self.max_sites)
-        _check_density(crystal, float(row["crystal_density"]))
+        _check_density(crystal, _number(row, "crystal_density"))
         return Material(
             id=identifier,
             structure=crystal,
             texts={"title": title} if title else {},
-            properties={"density": Property(float(row["crystal_density"]), "g/cm3"), **conditions(notes)},
+            properties={"density": Property(_number(row, "crystal_density"), "g/cm3"), **conditions(notes)},
             tags={key: value for key, value in _tags(row, notes).items() if value and value != "<missing>"},
             provenance=Provenance(self.name, str(row["id"]), self.licence, self.citation),
         )
@@ -138,8 +138,17 @@ def _crystal(row: sqlite3.Row) -> Crystal:
     expected = set(re.findall(r"[A-Z][a-z]?", row["formula"] or ""))
     contents = [{_element(label, expected): float(x)} for label, x in zip(labels, occupancy, strict=True)]
     rotations, translations = parse_operations(json.loads(row["symmetry_xyz"]))
-    cell = [float(row[key]) for key in ("a", "b", "c", "alpha", "beta", "gamma")]
+    cell = [_number(row, key) for key in ("a", "b", "c", "alpha", "beta", "gamma")]
     return expand(lattice_from_parameters(*cell), coordinates, contents, rotations, translations)
+
+
+def _number(row: sqlite3.Row, key: str) -> float:
+    try:
+        return float(row[key])
+    except (TypeError, ValueError) as error:
+        raise BadInputError(
+            f"{key} is {row[key]!r}, not a number", field=key, remedy="Correct the entry."
+        ) from error
 
 
 def _decode(text: str, count: int) -> Float[np.ndarray, " sites"]:

@@ -69,6 +69,8 @@ def formula_text(judged: Judged, prepared: Prepared, evaluator: Evaluator) -> di
     rows = as_rows({k: [v[i] for i in evaluator.rows] for k, v in prepared.records.table.items()})
     key = prismat.key("structure", "text")
     keep = judged.embedded.present[key]
+    if not keep.any():
+        return {}
     query = prismat.embed(texts=[description_view(r) for r, k in zip(rows, keep, strict=True) if k])
     relevant = evaluator.relevant["structure"][keep][:, keep]
     scores = query[prismat.key("text", "structure")] @ judged.embedded.vectors[key][keep].T
@@ -172,7 +174,7 @@ def examples(
         return []
     prismat, records = main.trained.prismat, prepared.records
     scores, relevant, _ = evaluator.scores(prismat, main.embedded, "text", "structure")
-    asked = main.embedded.rows[main.embedded.present[prismat.key("text", "structure")]]
+    asked = main.embedded.rows[evaluator.queries(prismat, main.embedded, "text", "structure")]
     found = main.embedded.rows[main.embedded.present[prismat.key("structure", "text")]]
     drawn = np.random.default_rng(seed).choice(len(asked), size=min(count, len(asked)), replace=False)
     made = []

@@ -30,7 +30,7 @@ def resample_counts(
 
 def bootstrap_means(
     values: Float[np.ndarray, "queries metrics"],
-    groups: Int[np.ndarray, " queries"] | None = None,
+    groups: Int[np.ndarray, " labels"] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Float[np.ndarray, "resamples metrics"]:
@@ -48,7 +48,7 @@ def bootstrap_means(
 
 def bootstrap_medians(
     values: Float[np.ndarray, " queries"],
-    groups: Int[np.ndarray, " queries"] | None = None,
+    groups: Int[np.ndarray, " labels"] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Float[np.ndarray, " resamples"]:
@@ -74,8 +74,8 @@ def interval(samples: Float[np.ndarray, " resamples"], level: float = 0.95) -> t
 
 def paired_difference(
     a: Float[np.ndarray, " queries"],
-    b: Float[np.ndarray, " queries"],
-    groups: Int[np.ndarray, " queries"] | None = None,
+    b: Float[np.ndarray, " others"],
+    groups: Int[np.ndarray, " labels"] | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> tuple[float, float, float]:

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from prismat.api import Prismat
+from prismat.errors import BadInputError
 from prismat.modalities.chemistry_text import MaskLevel, mask
 from prismat.modalities.lexicon import Lexicon
 from prismat.splits import group_records
@@ -73,20 +74,30 @@ class Evaluator:
     ) -> tuple[
         Float[np.ndarray, "queries items"], Bool[np.ndarray, "queries items"], Int[np.ndarray, " queries"]
     ]:
-        """Cosines, right answers and groups of the queries; records without either window are left out."""
+        """Cosines, right answers and groups of the ``queries``; the gallery is every record that has it."""
         left, right = prismat.key(query, gallery), prismat.key(gallery, query)
-        asked, found = embedded.present[left], embedded.present[right]
-        relevant = self.relevant["text" if "text" in (query, gallery) else "structure"]
-        keep = asked & (relevant & found).any(axis=1)
+        keep, found = self.queries(prismat, embedded, query, gallery), embedded.present[right]
         scores = embedded.vectors[left][keep] @ embedded.vectors[right][found].T
-        return scores, relevant[keep][:, found], self.groups[self.rows[keep]]
+        return scores, self._relevant(query, gallery)[keep][:, found], self.groups[self.rows[keep]]
+
+    def queries(
+        self, prismat: Prismat, embedded: Embeddings, query: str, gallery: str
+    ) -> Bool[np.ndarray, " rows"]:
+        """Held-out rows that have the query's window and a right answer in the gallery."""
+        found = embedded.present[prismat.key(gallery, query)]
+        answered = (self._relevant(query, gallery) & found).any(axis=1)
+        return embedded.present[prismat.key(query, gallery)] & answered
+
+    def _relevant(self, query: str, gallery: str) -> Bool[np.ndarray, "rows rows"]:
+        return self.relevant["text" if "text" in (query, gallery) else "structure"]
 
     def retrieval(self, prismat: Prismat, embedded: Embeddings) -> dict[str, RetrievalResult]:
-        """Every direction over the whole gallery, and the galleries of one formula."""
+        """Every direction that has a query over the whole gallery, and the galleries of one formula."""
         results = {}
         for query, gallery in self.directions(prismat):
             scores, relevant, groups = self.scores(prismat, embedded, query, gallery)
-            results[f"{query}->{gallery}"] = retrieval_metrics(scores, relevant, groups=groups)
+            if len(scores):
+                results[f"{query}->{gallery}"] = retrieval_metrics(scores, relevant, groups=groups)
         polymorph = self.polymorph(prismat, embedded)
         return results | ({"polymorph": polymorph} if polymorph is not None else {})
 
@@ -114,33 +125,49 @@ class Evaluator:
     ) -> dict[str, RetrievalResult]:
         """Text → structure with chemistry taken out of the titles, at three cumulative levels.
 
+        Empty where a window is missing or no held-out record has a title.
+
         Args:
             prismat: the model.
             embedded: its structures.
             minerals: all mineral names to hide.
         """
-        if not {"text", "structure"} <= set(prismat.recipe.windows):
+        if prismat.reader is None or "structure" not in prismat.recipe.windows:
             return {}
         right = prismat.key("structure", "text")
-        keep = np.array([bool(self.records.titles[r]) for r in self.rows])
+        keep = self.queries(prismat, embedded, "text", "structure")
+        if not keep.any():
+            return {}
         titles = [self.records.titles[r] for r in self.rows[keep]]
         relevant = self.relevant["text"][keep][:, embedded.present[right]]
         gallery = embedded.vectors[right][embedded.present[right]]
         lexicon, results = Lexicon.from_names(minerals), {}
         for level in MASK_LEVELS:
             masked = [mask(title, level, lexicon) for title in titles]
-            query = prismat.embed(texts=masked)[prismat.key("text", "structure")]
+            query = prismat.embed_batch("text", prismat.reader.read(masked))[prismat.key("text", "structure")]
             groups = self.groups[self.rows[keep]]
             results[level] = retrieval_metrics(query @ gallery.T, relevant, groups=groups)
         return results
 
 
 def validation_score(prismat: Prismat, data: StoreData, evaluator: Evaluator) -> dict[str, float]:
-    """Recall@10 by direction and their mean as ``score``: what checkpoints are chosen by."""
+    """Recall@10 by direction and their mean as ``score``: what checkpoints are chosen by.
+
+    Raises:
+        BadInputError: no direction has a query.
+    """
     embedded, scores = evaluator.embed(prismat, data), {}
     for query, gallery in evaluator.directions(prismat):
         cosines, relevant, _ = evaluator.scores(prismat, embedded, query, gallery)
+        if not len(cosines):
+            continue
         best = np.where(relevant, cosines, -2).max(axis=1, keepdims=True)
         rank = 1 + ((cosines >= best) & ~relevant).sum(axis=1)
         scores[f"{query}->{gallery}/recall@10"] = float((rank <= 10).mean())
+    if not scores:
+        raise BadInputError(
+            "no validation record has two of the windows",
+            field="split",
+            remedy="Add titles or patterns, or train other windows.",
+        )
     return {**scores, "score": float(np.mean(list(scores.values())))}

@@ -46,7 +46,7 @@ def prepare_source(
     return store, time.monotonic() - started
 
 
-def train_recipe(prepared: Prepared, job: Job, folder: Path, talk: Talk) -> Trained:
+def train_recipe(prepared: Prepared, job: Job, folder: Path, talk: Talk = Talk()) -> Trained:
     """Trains one recipe on prepared records and saves the model in the run folder."""
     text = read_texts(prepared, job.recipe, lambda done, total, _: talk.bar("texts", done, total, {}))
     return _train(prepared, job, folder, text, talk)

@@ -28,7 +28,7 @@ def series_variable(index: int) -> str:
     return f"var(--s{index % len(_SERIES)})"
 
 
-def recall_plot(curves: Mapping[str, Float[np.ndarray, " k"]], pool: float | None = None) -> str:
+def recall_plot(curves: Mapping[str, Float[np.ndarray, " k"]], pool: int | float | None = None) -> str:
     """Recall@k against k on a logarithmic axis.
 
     Args:
@@ -140,6 +140,7 @@ def _svg(figure: "Figure", name: str, label: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var(--{variable})")
+    text = re.sub(r"font-family: [^;\"]*", "font-family: var(--sans)", text)
     text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font: \1 var(--sans)", text)
     # Ids are per figure: two figures on one page must not share a clip path.
     text = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{re.sub(r'[^a-z]+', '-', name)}-", text)

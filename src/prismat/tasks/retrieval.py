@@ -75,7 +75,7 @@ class RetrievalResult:
 def retrieval_metrics(
     scores: Float[np.ndarray, "queries gallery"],
     relevant: Bool[np.ndarray, "queries gallery"],
-    groups: Int[np.ndarray, " queries"] | None = None,
+    groups: Int[np.ndarray, " labels"] | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> RetrievalResult:
@@ -103,7 +103,7 @@ def pooled_metrics(
     pool: int = 1024,
     seed: int = 0,
     *,
-    groups: Int[np.ndarray, " queries"] | None = None,
+    groups: Int[np.ndarray, " labels"] | None = None,
     resamples: int = RESAMPLES,
 ) -> RetrievalResult:
     """Figures over pools of a fixed size, comparable between galleries.
@@ -139,7 +139,7 @@ def grouped_gallery_metrics(
     gallery_group: Int[np.ndarray, " gallery"],
     query_group: Int[np.ndarray, " queries"] | None = None,
     *,
-    groups: Int[np.ndarray, " queries"] | None = None,
+    groups: Int[np.ndarray, " labels"] | None = None,
     seed: int = 0,
 ) -> RetrievalResult:
     """Figures where each query is ranked only among the items of its own group.
@@ -165,7 +165,8 @@ def grouped_gallery_metrics(
     _check(scores, relevant)
     own = _own_groups(relevant, gallery_group) if query_group is None else query_group
     inside = own[:, None] == gallery_group[None, :]
-    right, sizes = (relevant & inside).sum(axis=1), inside.sum(axis=1)
+    answers = relevant & inside
+    right, sizes = answers.sum(axis=1), inside.sum(axis=1)
     kept = np.flatnonzero((right > 0) & (right < sizes))
     if not len(kept):
         raise BadInputError(
@@ -175,7 +176,7 @@ def grouped_gallery_metrics(
         )
     ranks = np.concatenate(
         [
-            _ranks(scores[kept[rows]], (relevant & inside)[kept[rows]], inside[kept[rows]])
+            _ranks(scores[kept[rows]], answers[kept[rows]], inside[kept[rows]])
             for rows in _row_chunks((len(kept), scores.shape[1]))
         ]
     )

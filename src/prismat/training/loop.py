@@ -1,6 +1,7 @@
 """The training step and the loop around it."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,8 +12,10 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int
 
+from prismat.embedded import Embedded
+from prismat.errors import BadInputError, PrismatError
 from prismat.model import JointModel
-from prismat.objectives.base import Embedded, Loss
+from prismat.objectives.base import Loss
 from prismat.objectives.infonce import InfoNce
 from prismat.training.schedule import Stage, curriculum_weights, warmup_cosine
 from prismat.training.state import load_state, save_state
@@ -20,6 +23,9 @@ from prismat.training.tracking import Tracker
 from prismat.training.watch import warnings_for
 
 logger = logging.getLogger(__name__)
+
+SETTLED = 0.25
+"""Share of the steps after which signs of failure are told to the user; they are always recorded."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,7 @@ class Trainer:
         config: TrainConfig,
     ) -> None:
         self.model, self.objective, self.data, self.config = model, objective, data, config
-        self.rows = np.sort(rows)
+        self.rows, self.batch = np.sort(rows), min(config.batch, len(rows))
         self.rng = np.random.default_rng(config.seed)
         self.optimizer = build_optimizer([model, objective], config.optimizer)
         self.step, self.seconds = 0, 0.0
@@ -141,7 +147,9 @@ class Trainer:
         for _ in range(config.micro_batches):
             embedded = self._embed(self._next_rows())
             loss = self.objective(embedded, weights)
-            (loss.total / config.micro_batches).backward()
+            # A batch without two complete records of any pair teaches nothing.
+            if loss.total.requires_grad:
+                (loss.total / config.micro_batches).backward()
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         torch.nn.utils.clip_grad_norm_(parameters, config.optimizer.clip)
         self.optimizer.step()
@@ -158,11 +166,10 @@ class Trainer:
 
     def _next_rows(self) -> Int[np.ndarray, " batch"]:
         """The next rows of a shuffled pass; a pass that runs short is topped up from the next one."""
-        size = min(self.config.batch, len(self.rows))
-        if len(self.pool) < size:
+        if len(self.pool) < self.batch:
             rest = np.setdiff1d(self.rows, self.pool)
             self.pool = np.concatenate([self.pool, self.rng.permutation(rest)])
-        rows, self.pool = self.pool[:size], self.pool[size:]
+        rows, self.pool = self.pool[: self.batch], self.pool[self.batch :]
         return rows
 
     def fit(
@@ -176,15 +183,20 @@ class Trainer:
             validate: scores the model; must give ``score``.
             tracker: receives the metrics.
             progress: called after every step.
+
+        Raises:
+            MismatchError: the checkpoint belongs to another job.
+            BadInputError: the loss is not finite.
         """
         if (folder / "progress.json").is_file():
             self._resume(folder, job)
-            tracker.truncate(self.step)
+        # Steps after the checkpoint, or all of them where there is none, are taken and logged again.
+        tracker.truncate(self.step)
         started, before = time.monotonic(), self.seconds
         while self.step < self.config.steps and not self._out_of_patience():
             loss = self.train_step()
             self.seconds = before + time.monotonic() - started
-            entry = {"step": self.step, "loss": float(loss.total.detach()), **loss.parts}
+            entry = {"step": self.step, "loss": _finite(loss, self.step), **loss.parts}
             if self.step % self.config.evaluate_every == 0 or self.step == self.config.steps:
                 entry |= self._validate(validate)
                 self.history.append(entry)
@@ -195,8 +207,8 @@ class Trainer:
             if progress:
                 progress(self.step, self.config.steps, entry)
         self.model.load_state_dict(self.best_weights)
-        epochs = self.step * self.config.batch * self.config.micro_batches / max(1, len(self.rows))
-        return Outcome(self.history, self.best_step, self.seconds, epochs)
+        seen = self.step * self.batch * self.config.micro_batches
+        return Outcome(self.history, self.best_step, self.seconds, seen / len(self.rows))
 
     def _out_of_patience(self) -> bool:
         return 0 < self.config.patience <= self.stale
@@ -211,11 +223,13 @@ class Trainer:
             self.best_weights = _weights(self.model)
         else:
             self.stale += 1
-        vectors = {f"{a}@{b}": v.detach() for (a, b), v in self.last.toward.items()}
-        vectors |= {name: v.detach() for name, v in self.last.embeddings.items()}
+        present = self.last.present
+        vectors = {f"{a}@{b}": v[present[a]].detach() for (a, b), v in self.last.toward.items()}
+        vectors |= {name: v[present[name]].detach() for name, v in self.last.embeddings.items()}
         measured, messages = warnings_for(vectors, _batch_recall(self.last), scores["score"])
-        for message in messages:
-            logger.warning("step %d: %s", self.step, message)
+        # In the first steps every model's embeddings crowd together.
+        if messages and self.step > self.config.steps * SETTLED:
+            logger.warning("step %d: %s", self.step, "; ".join(messages))
         return {**{f"val/{k}": v for k, v in scores.items()}, **measured, "warnings": messages}
 
     def _modules(self) -> dict[str, torch.nn.Module]:
@@ -247,6 +261,15 @@ class _Weights(torch.nn.Module):
     def load_state_dict(self, state_dict: dict[str, torch.Tensor], *_: object, **__: object) -> None:  # ty: ignore[incompatible-method-override]
         self.tensors.clear()
         self.tensors.update(state_dict)
+
+
+def _finite(loss: Loss, step: int) -> float:
+    value = float(loss.total.detach())
+    if not math.isfinite(value):
+        raise BadInputError(
+            f"the loss is {value} at step {step}", field="train", remedy="Lower the learning rate."
+        )
+    return value
 
 
 def _weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -20,8 +20,8 @@ class Records:
         titles: publication titles, empty where there is none.
         minerals: mineral names, empty where there is none.
         publications: journal references, empty where there is none.
-        fractions: atomic fractions by atomic number, shape (records, 99).
-        structure_label: equal for duplicate structures.
+        fractions: atomic fractions by atomic number, zero without a structure, shape (records, 99).
+        structure_label: equal for duplicate structures; a record without one has a label of its own.
         text_label: equal for equal titles.
         table: the store's rows as dictionaries of columns.
     """
@@ -49,6 +49,8 @@ def read_records(store: Store) -> Records:
     label = duplicate_structures(
         fractions, cells, np.array(table["spacegroup_number"], dtype=np.int64), np.array(table["n_sites"])
     )
+    # Without a structure a record is nobody's duplicate.
+    label = np.where(fractions.any(axis=1), label, len(label) + np.arange(len(label)))
     return Records(
         ids=table["id"],
         titles=titles,

@@ -13,7 +13,7 @@ from jaxtyping import Int
 from prismat.api import Prismat, Shapes
 from prismat.errors import MismatchError
 from prismat.files import digest, write_json, write_text
-from prismat.modalities.text import train_tokenizer
+from prismat.modalities.text import MAX_TOKENS, train_tokenizer
 from prismat.packaged import cache_dir
 from prismat.recipes.base import Job, Recipe, SplitConfig
 from prismat.recipes.build import build_model, build_objective, seed_everything
@@ -23,6 +23,7 @@ from prismat.store import Store
 from prismat.text_reader import EncoderReader, FrozenReader, TextReader, TokenReader
 from prismat.training.loop import Outcome, Progress, Trainer
 from prismat.training.records import Records, read_records
+from prismat.training.state import check_job
 from prismat.training.text_bank import build_text_bank, build_token_bank, training_lexicon, view_texts
 from prismat.training.tracking import Tracker
 from prismat.training.windows import StoreData, TextBank, TokenBank
@@ -102,6 +103,8 @@ def read_texts(prepared: Prepared, recipe: Recipe, progress: Progress | None = N
         return TextSide(own, build_token_bank(prepared.records, own, chances), Shapes())
     texts = view_texts(prepared.records, chances)
     tokenizer = train_tokenizer([t for v in texts.values() for t in np.array(v)[train]], config.vocabulary)
+    # What is longer than the encoder has positions is cut, in training and in queries alike.
+    tokenizer.enable_truncation(min(MAX_TOKENS, config.bpe.max_tokens))
     tokens = TokenReader(tokenizer)
     bank = build_token_bank(prepared.records, tokens, chances)
     return TextSide(tokens, bank, Shapes(vocabulary=tokenizer.get_vocab_size()))
@@ -152,11 +155,11 @@ def train(
     objective = build_objective(recipe)
     prismat = Prismat(model, recipe, text.reader, text.shapes)
     data = store_data(prepared, prismat, text)
+    identity = digest(to_json(job), prepared.split.hash, text.reader.describe() if text.reader else None)
+    check_job(folder / "checkpoint", identity)
     write_json(folder / "config.json", to_json(job))
     write_text(folder / "split.json", prepared.split.to_json())
-    rows = prepared.rows["train"]
-    trainer = Trainer(model.train(), objective, data, rows, job.train)
-    identity = digest(to_json(job), prepared.split.hash, text.reader.describe() if text.reader else None)
+    trainer = Trainer(model.train(), objective, data, prepared.rows["train"], job.train)
     outcome = trainer.fit(
         folder / "checkpoint", identity, lambda _: validate(prismat, data), Tracker(folder), progress
     )

@@ -53,20 +53,44 @@ def load_state(
     try:
         progress = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
         tensors = load_file(folder / "state.safetensors")
+        of = progress["job"]
     except Exception as error:
         raise BadInputError(
             f"{folder} cannot be read ({error})", remedy="Remove it to start again."
         ) from error
-    if progress["job"] != job:
-        raise MismatchError(
-            f"{folder} is of a training with other data or settings. Give another run folder, or remove it."
-        )
+    _same_job(folder, of, job)
     for name, module in modules.items():
         module.load_state_dict(_under(tensors, f"{name}/"))
     _restore_optimizer(optimizer, _under(tensors, "optimizer/"))
     torch.set_rng_state(tensors["torch_rng"])
     generator.bit_generator.state = progress.pop("numpy_rng")
     return progress
+
+
+def check_job(folder: Path, job: str) -> None:
+    """Refuses a checkpoint of another job before anything beside it is written; none at all is well.
+
+    Raises:
+        MismatchError: the checkpoint belongs to another job.
+        BadInputError: the checkpoint is damaged.
+    """
+    path = folder / "progress.json"
+    if not path.is_file():
+        return
+    try:
+        of = json.loads(path.read_text(encoding="utf-8"))["job"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInputError(
+            f"{folder} cannot be read ({error})", remedy="Remove it to start again."
+        ) from error
+    _same_job(folder, of, job)
+
+
+def _same_job(folder: Path, of: str, job: str) -> None:
+    if of != job:
+        raise MismatchError(
+            f"{folder} is of a training with other data or settings. Give another run folder, or remove it."
+        )
 
 
 def _under(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
