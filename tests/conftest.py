@@ -7,6 +7,8 @@ import torch
 from prismat.packaged import AMCSD, locate_present
 from prismat.sources.amcsd import AmcsdSource
 
+pytest_plugins = ["fixtures_small"]
+
 # A shared machine may be slow at any moment; that is no failure.
 hypothesis.settings.register_profile("steady", deadline=None)
 hypothesis.settings.load_profile("steady")

@@ -83,6 +83,27 @@ def test_a_crowd_of_near_equal_compositions_is_one_group_in_bounded_time():
     assert len(set(groups[2000:])) == 1
 
 
+def test_a_chain_is_not_broken_where_space_is_cut():
+    first = np.linspace(0.1, 0.9, 501)
+    fractions = np.stack([first, 1 - first], axis=1)
+    assert len(set(group_records(fractions, tolerance=0.00165))) == 1
+    assert len(set(group_records(fractions, tolerance=0.00155))) == 501
+
+
+def test_outsiders_of_a_crowd_are_linked_to_it_or_not():
+    first = np.concatenate([np.linspace(0.498, 0.502, 300), [0.52, 0.538, 0.46, 0.559]])
+    groups = group_records(np.stack([first, 1 - first], axis=1))
+    assert groups.tolist() == [0] * 302 + [1, 2]
+
+
+def test_records_without_a_structure_are_linked_by_keys_only():
+    fractions = np.array([[1.0, 0], [0, 0], [0, 0], [0.0, 1], [0, 0]])
+    assert group_records(fractions).tolist() == [0, 1, 2, 3, 4]
+    assert group_records(fractions, [["", "t", "", "t", ""]]).tolist() == [0, 1, 2, 1, 3]
+    split = Split(("0", "1"), (), ("2", "3", "4"), {})
+    assert check_leaks(split, list("01234"), fractions, {}).total == 0
+
+
 def test_no_records_have_no_groups():
     assert group_records(np.zeros((0, 3)), [[]]).shape == (0,)
 

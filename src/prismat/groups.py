@@ -34,7 +34,8 @@ def group_records(
     when they have the same non-empty key of one kind. Links chain: a ~ b and b ~ c put a and c together.
 
     Args:
-        fractions: atomic fraction of each element; rows add up to 1.
+        fractions: atomic fraction of each element; rows add up to 1, or are all zero for a record without
+            a structure, which only its keys can link.
         keys: for each kind of key (publication, mineral, …) one string per record; an empty string is no
             key. Case and blanks do not count, and kinds are not compared with one another.
         tolerance: largest difference of an element fraction, inclusive.
@@ -57,8 +58,7 @@ def group_records(
         codes = key_codes(column)
         keyed = np.flatnonzero(codes >= 0)
         labels = _merge(np.concatenate([labels, n + np.arange(n)]), keyed, n + codes[keyed])[:n]
-    _, first, groups = np.unique(labels, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[groups].astype(np.int64)
+    return np.unique(_first_of(labels), return_inverse=True)[1].ravel().astype(np.int64)
 
 
 def key_codes(column: Sequence[str]) -> Int[np.ndarray, " records"]:
@@ -71,12 +71,13 @@ def key_codes(column: Sequence[str]) -> Int[np.ndarray, " records"]:
 def _check(fractions: np.ndarray, tolerance: float) -> None:
     if not 0 <= tolerance < 1:
         raise BadInputError(f"tolerance {tolerance} is not in [0, 1)", field="tolerance", remedy="Use 0.02.")
-    bad = np.flatnonzero(~(np.abs(fractions.sum(axis=1) - 1) < 1e-3))
+    known = fractions.any(axis=1)
+    bad = np.flatnonzero(known & ~(np.abs(fractions.sum(axis=1) - 1) < 1e-3))
     if len(bad):
         raise BadInputError(
             f"element fractions of row {bad[0]} (of {len(bad)} such rows) do not add up to 1",
             field="fractions",
-            remedy="Divide each row by its sum; a record without a structure has no place here.",
+            remedy="Divide each row by its sum; leave a row without a structure all zero.",
         )
 
 
@@ -89,16 +90,24 @@ def _merge(labels: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
 
 def _composition_groups(fractions: np.ndarray, tolerance: float) -> Int[np.ndarray, " records"]:
     """Components by composition alone; equal rows are compared once."""
-    if not len(fractions):
-        return np.zeros(0, np.int64)
-    used = fractions[:, (fractions > 0).any(axis=0)].astype(np.float64)
+    labels, known = np.arange(len(fractions)), np.flatnonzero(fractions.any(axis=1))
+    if not len(known):
+        return labels
+    used = fractions[known][:, (fractions > 0).any(axis=0)].astype(np.float64)
     points, inverse = np.unique(np.round(used, 6), axis=0, return_inverse=True)
     reach = tolerance + NOISE
     edges = [np.zeros((0, 2), np.int64)]
     for rows in _regions(points, reach):
         edges += [_compact(links) for links in _region_links(points[rows], rows, reach)]
     i, j = np.concatenate(edges).T
-    return _merge(np.arange(len(points)), i, j)[inverse.ravel()]
+    labels[known] = known[_first_of(_merge(np.arange(len(points)), i, j)[inverse.ravel()])]
+    return labels
+
+
+def _first_of(labels: np.ndarray) -> Int[np.ndarray, " n"]:
+    """For each entry, the position of the first one with its label."""
+    _, first, which = np.unique(labels, return_index=True, return_inverse=True)
+    return first[which.ravel()]
 
 
 def _regions(points: np.ndarray, reach: float) -> Iterator[Int[np.ndarray, " region"]]:
@@ -173,5 +182,4 @@ def _compact(links: Int[np.ndarray, "links 2"]) -> Int[np.ndarray, "fewer 2"]:
     """The same components with one link per point."""
     nodes, local = np.unique(links, return_inverse=True)
     i, j = local.reshape(links.shape).T
-    _, first, labels = np.unique(_merge(np.arange(len(nodes)), i, j), return_index=True, return_inverse=True)
-    return np.stack([nodes[first[labels]], nodes], axis=1)
+    return np.stack([nodes[_first_of(_merge(np.arange(len(nodes)), i, j))], nodes], axis=1)

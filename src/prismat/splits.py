@@ -220,7 +220,7 @@ def count_leaks(
     for earlier, later in combinations([p for p in PARTS if len(rows[p])], 2):
         tree = KDTree(fractions[rows[earlier]].astype(np.float64), balanced_tree=False, compact_nodes=False)
         distance, _ = tree.query(fractions[rows[later]], p=np.inf, distance_upper_bound=tolerance + 2 * NOISE)
-        near[later] |= distance < 0
+        near[later] |= distance <= tolerance
     return LeakReport(counts, int(sum(n.sum() for n in near.values())), tolerance)
 
 

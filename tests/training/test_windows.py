@@ -1,11 +1,19 @@
+from dataclasses import replace
+
+import helpers_small as small
 import numpy as np
 import pytest
 import torch
 
+from prismat.crystal import Crystal
+from prismat.modalities.profile import ProfileNoise, XrdModality, render
+from prismat.modalities.standard_cell import standardize
+from prismat.modalities.structure import StructureModality
 from prismat.modalities.text import TokenBatch
 from prismat.modalities.xrd import XrdSettings, powder_lines
 from prismat.ragged import pack
-from prismat.training.windows import TextBank, TokenBank, ViewConfig, strained_lines
+from prismat.training.session import read_texts
+from prismat.training.windows import StoreData, TextBank, TokenBank, ViewConfig, strained_lines
 
 CONFIG = ViewConfig(text={"title": 0.5, "context": 0.25, "description": 0.25}, lexicon_dropout=0.0)
 
@@ -103,7 +111,6 @@ def test_token_bank_draws_among_the_views_there_are():
 @pytest.mark.parametrize("scale", [0.95, 1.0, 1.06])
 def test_strained_lines_are_the_lines_of_the_strained_crystal(scale):
     import helpers_crystals as real
-    from prismat.crystal import Crystal
 
     settings = XrdSettings(two_theta_max=80.0)
     quartz = real.crystals()["quartz"]
@@ -127,3 +134,87 @@ def test_each_record_has_its_own_strain_and_lines_beyond_backscattering_leave():
     moved = strained_lines(packed, np.array([0.9, 1.0]))["xrd.two_theta"]
     assert moved[0].tolist() == pytest.approx([2 * np.degrees(np.arcsin(0.5 / 0.9)), 180.0])
     assert moved[1].tolist() == pytest.approx([60.0])
+
+
+def store_data(prepared, recipe, **views):
+    """The small store's windows under a recipe with other views."""
+    text = read_texts(prepared, recipe)
+    return StoreData(
+        prepared.store,
+        recipe.windows,
+        (StructureModality(recipe.graph), XrdModality(recipe.profile)),
+        text.bank,
+        replace(recipe.views, **views),
+        [prepared.records.text_label, prepared.records.structure_label],
+    )
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    return small.tiny_recipe()
+
+
+def test_evaluation_batches_are_clean_and_hold_the_title(small_prepared, recipe):
+    data = store_data(small_prepared, recipe)
+    rows = np.arange(0, 111, 7)
+    found, again = data.batches(rows, None), data.batches(rows, None)
+    titles = [small_prepared.records.titles[r] for r in rows]
+    tokens = read_texts(small_prepared, recipe).reader.read([t or None for t in titles])
+    assert found["text"].present.tolist() == [bool(t) for t in titles]
+    assert not found["text"].present.all()
+    width = int(tokens.mask.sum(1).max())
+    assert torch.equal(found["text"].ids[:, :width][tokens.present], tokens.ids[:, :width][tokens.present])
+    assert torch.equal(found["xrd"].profile, again["xrd"].profile)
+    packed = small_prepared.store.take(rows, list(data.xrd.columns))
+    assert torch.equal(found["xrd"].profile, render(packed, recipe.profile))
+    assert found["structure"].n_graphs == len(rows)
+
+
+def test_windows_left_out_are_not_made(small_prepared, recipe):
+    data = store_data(small_prepared, replace(recipe, windows=("structure", "xrd")))
+    assert set(data.batches(np.arange(4), np.random.default_rng(0))) == {"structure", "xrd"}
+
+
+def test_strain_keeps_structure_and_pattern_one_crystal(small_prepared, recipe):
+    """The profile of a strained batch is that of the very crystals in its structure batch."""
+    rows = np.arange(0, 111, 5)
+    data = store_data(small_prepared, recipe, strain=0.04, noise=None)
+    plain, found = data.batches(rows, None), data.batches(rows, np.random.default_rng(3))
+    scale = (found["structure"].lattice[:, 0].norm(dim=1) / plain["structure"].lattice[:, 0].norm(dim=1)).numpy()
+    assert len(np.unique(scale.round(5))) == len(rows)
+    assert (np.abs(np.log(scale)) < 0.041).all()
+    settings = XrdSettings(two_theta_max=100.0)
+    lines = []
+    for row, factor in zip(rows, scale.astype(float), strict=True):
+        primitive = standardize(small.crystal(small_prepared.records.ids[row])).primitive
+        lattice = primitive.lattice * factor
+        lines.append(powder_lines(Crystal(lattice, primitive.frac, primitive.sites), settings))
+    exact = {
+        "xrd.two_theta": pack([line.two_theta for line in lines]),
+        "xrd.intensity": pack([line.intensity for line in lines]),
+    }
+    profile, expected = found["xrd"].profile, render(exact, recipe.profile)
+    # Intensities keep the angles of the unstrained crystal, so heights differ a little and places do not.
+    cosine = torch.nn.functional.cosine_similarity(profile, expected, dim=1)
+    assert cosine.min() > 0.999
+    other = torch.nn.functional.cosine_similarity(plain["xrd"].profile, expected, dim=1)
+    moved = torch.from_numpy(np.abs(np.log(scale)) > 0.02)
+    assert (cosine > other)[moved].all()
+    assert other[moved].mean() < 0.8
+
+
+def test_noise_changes_patterns_in_training_only(small_prepared, recipe):
+    rows = np.arange(6)
+    data = store_data(small_prepared, recipe, strain=0.0, noise=ProfileNoise())
+    clean = data.batches(rows, None)["xrd"].profile
+    first, again, other = (data.batches(rows, np.random.default_rng(s))["xrd"].profile for s in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert not torch.equal(first, clean)
+
+
+def test_records_of_one_text_or_one_crystal_are_marked_the_same(small_prepared, recipe):
+    data, ids = store_data(small_prepared, recipe), small_prepared.records.ids
+    rows = np.array([ids.index(i) for i in ("rock_salt_Na-Cl", "halite_again", "shared_text", "rock_salt_Li-F")])
+    expected = [[1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1]]
+    assert data.same(rows).int().tolist() == expected

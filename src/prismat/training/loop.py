@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Int
 
 from prismat.embedded import Embedded
-from prismat.errors import BadInputError, PrismatError
+from prismat.errors import BadInputError
 from prismat.model import JointModel
 from prismat.objectives.base import Loss
 from prismat.objectives.infonce import InfoNce
