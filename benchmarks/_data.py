@@ -22,10 +22,18 @@ def amcsd_materials(count: int, seed: int = SEED) -> list[Material]:
     raise ValueError(f"AMCSD has {len(found)} usable materials, fewer than {count}.")
 
 
-def interleaved(calls: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Wall seconds of every call, taken in turns (A B … A B …) so that other load hits all alike."""
+def interleaved(
+    calls: Mapping[str, Callable[[], object]], repeats: int, limit_s: float = float("inf")
+) -> dict[str, list[float]]:
+    """Wall seconds of every call, taken in turns (A B … A B …) so that other load hits all alike.
+
+    On a busy machine rounds end once ``limit_s`` seconds have passed.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(repeats):
+    end = time.perf_counter() + limit_s
+    for done in range(repeats):
+        if done and time.perf_counter() > end:
+            break
         for name, call in calls.items():
             start = time.perf_counter()
             call()

@@ -10,7 +10,18 @@ from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("prismat", "numpy", "scipy", "torch", "pymatgen", "pymatgen-core", "gemmi", "moyopy", "vesin")
+PACKAGES = (
+    "prismat",
+    "numpy",
+    "scipy",
+    "torch",
+    "pymatgen",
+    "pymatgen-core",
+    "gemmi",
+    "moyopy",
+    "vesin",
+    "torch_geometric",
+)
 
 
 def _cpu_model() -> str:

@@ -16,7 +16,7 @@ from prismat.modalities.standard_cell import standardize
 from prismat.modalities.structure import StructureModality, StructureSettings
 from prismat.neighbors import Pairs, nearest_shells, neighbor_pairs
 
-CRYSTALS, REPEATS = 250, 3
+CRYSTALS, REPEATS = 200, 3
 CUTOFF, NEIGHBORS = 8.0, 12
 
 
@@ -45,8 +45,8 @@ def largest_difference(crystals: list[Crystal], structures: list[Structure]) -> 
     worst = 0.0
     for crystal, structure in zip(crystals, structures, strict=True):
         theirs, pairs = cgcnn_graph(structure)[1], nearest(crystal)
-        for atom, row in enumerate(theirs):
-            row = row[row <= CUTOFF]
+        for atom, padded in enumerate(theirs):
+            row = padded[padded <= CUTOFF]
             ours = np.sort(pairs.distance[pairs.i == atom])[: len(row)]
             worst = max(worst, float(np.abs(ours - row).max(initial=0)))
     return worst

@@ -1,7 +1,9 @@
 """A small data set of simple real crystals, made in place: nine prototypes filled with many elements."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+
+import numpy as np
 
 import helpers_crystals as real
 from prismat.elements import table
@@ -12,8 +14,9 @@ from prismat.encoders.crystal import CrystalConfig
 from prismat.encoders.lattice import LatticeConfig
 from prismat.encoders.xrd_cnn import XrdCnnConfig
 from prismat.formats import to_cif
-from prismat.material import Material, Property, Provenance, Reject
+from prismat.material import Material, Pattern, Property, Provenance, Reject
 from prismat.modalities.rendering import ProfileSettings
+from prismat.modalities.xrd import XrdSettings, powder_lines
 from prismat.model import ProjectionConfig
 from prismat.recipes.base import EncoderConfigs, Job, Recipe, SplitConfig, TextConfig
 from prismat.training.loop import TrainConfig
@@ -97,11 +100,17 @@ TITLES = (
 @cache
 def materials():
     """All materials of the set, and two rejects."""
-    rows = [_material(kind, text.split()) for kind, (*_, list_) in PROTOTYPES.items() for text in list_.split(", ")]
+    rows = [
+        _material(kind, text.split())
+        for kind, (*_, list_) in PROTOTYPES.items()
+        for text in list_.split(", ")
+    ]
     rows += [_mixed(name) for name in MIXED]
     halite = next(m for m in rows if m.id == "rock_salt_Na-Cl")
     # The same crystal measured again, and one text for two crystals.
-    rows.append(Material("halite_again", _cubic("rock salt", ["Na", "Cl"], 5.645), {"title": "Halite once more"}))
+    rows.append(
+        Material("halite_again", _cubic("rock salt", ["Na", "Cl"], 5.645), {"title": "Halite once more"})
+    )
     rows.append(Material("shared_text", _cubic("rock salt", ["Na", "I"], 6.47), halite.texts))
     rows += [Reject("broken", "the cell is empty"), Reject("worse", "the cell is empty")]
     return tuple(_polished(i, row) for i, row in enumerate(rows))
@@ -118,7 +127,9 @@ def _material(kind, words):
     name = " ".join([*(names[s] for s in symbols[:-1]), ANIONS[symbols[-1]]])
     title = TITLES[sum(map(ord, words[0] + kind)) % len(TITLES)].format(name=name, kind=kind)
     id = f"{kind.replace(' ', '_')}_{words[0]}"
-    tags = {"mineral": MINERALS[words[0]]} if kind in ("rock salt", "fluorite") and words[0] in MINERALS else {}
+    tags = (
+        {"mineral": MINERALS[words[0]]} if kind in ("rock salt", "fluorite") and words[0] in MINERALS else {}
+    )
     angles = HEXAGONAL if kind == "wurtzite" else CUBIC
     return Material(id, _crystal(kind, symbols, (a, a, c, *angles)), {"title": title}, tags=tags)
 
@@ -174,14 +185,33 @@ class SmallSource:
         yield from self.all[start:stop]
 
 
-def write_folder(folder, count=70):
-    """The first crystals as CIF files with a table of titles."""
+def measured(id, points=1400):
+    """A powder pattern as an instrument would give it, from the lines of one crystal."""
+    lines = powder_lines(crystal(id), XrdSettings())
+    angles = np.linspace(8, 88, points)
+    peaks = np.exp(-0.5 * ((angles[:, None] - lines.two_theta) / 0.12) ** 2) @ lines.intensity
+    return Pattern(angles, peaks + 4 + 0.03 * (90 - angles))
+
+
+def patchy():
+    """Crystals of the set, and records that have no structure: words alone, a pattern alone, or both."""
+    rows = [m for m in materials() if isinstance(m, Material)][:60]
+    rows += [Material(f"words_{i}", texts={"title": f"A note on phase {i}"}) for i in range(8)]
+    names = ("rock_salt_Ca-O", "rutile_Ti-O", "fluorite_U-O", "spinel_Mg-Al-O")
+    patterns = [Material(f"pattern_{i}", measurements={"xrd": measured(n)}) for i, n in enumerate(names)]
+    both = [replace(m, id=f"both_{i}", texts={"title": f"Unknown phase {i}"}) for i, m in enumerate(patterns)]
+    return (*rows, *patterns, *both)
+
+
+def write_folder(folder, step=2):
+    """Every other crystal as a CIF file, with a table of titles."""
     folder.mkdir(parents=True)
     lines = ["file,title,gap [eV]"]
-    for i, m in enumerate(m for m in materials()[:: len(materials()) // count or 1] if isinstance(m, Material)):
+    for i, m in enumerate(m for m in materials()[::step] if isinstance(m, Material)):
         (folder / f"{m.id}.cif").write_text(to_cif(m.structure, name=m.id), encoding="utf-8")
         lines.append(f"{m.id}.cif,{m.texts.get('title', '')},{0.1 * i if i % 3 == 0 else ''}")
     (folder / "table.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
 
 
 def tiny_recipe(**others):

@@ -13,7 +13,7 @@ SAYS = {
         "unknown element 'Q'",
     ],
     "2_powder_pattern.py": ["31.73°      100.0", "drew halite.png"],
-    "3_folder_to_store.py": ["3 records, 1 rejected", "profiles: (3, 2048)", "measured: ['halite']"],
+    "3_folder_to_store.py": ["3 records, 1 rejected", "profiles: (3, 1024)", "measured: ['halite']"],
     "4_train_tiny.py": ["step 10 of 10", "like ZnS, without cadmium: ZnS"],
 }
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from prismat.formats_xrd import read_xy as read_xy
     from prismat.material import Material as Material
     from prismat.material import Pattern as Pattern
-    from prismat.prepare import prepare as prepare
     from prismat.recipes.base import Job as Job
     from prismat.recipes.base import Recipe as Recipe
     from prismat.search.engine import SearchEngine as SearchEngine
@@ -41,7 +40,6 @@ _HOMES = {
     "Store": "prismat.store",
     "load": "prismat.api",
     "open_index": "prismat.search.engine",
-    "prepare": "prismat.prepare",
     "read_crystal": "prismat.formats",
     "read_xy": "prismat.formats_xrd",
 }

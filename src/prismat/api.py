@@ -19,10 +19,11 @@ from prismat.formats import read_crystal
 from prismat.material import Material, Pattern
 from prismat.modalities.base import pack_features
 from prismat.modalities.lexicon import Lexicon
-from prismat.modalities.profile import XrdModality
+from prismat.modalities.profile import XrdBatch, XrdModality
 from prismat.modalities.standard_cell import standardize
 from prismat.modalities.structure import StructureModality
-from prismat.modalities.text import check_query, load_tokenizer
+from prismat.modalities.text import FrozenTextBatch, check_query, load_tokenizer
+from prismat.modalities.xrd import XrdSettings
 from prismat.model import JointModel, key_of
 from prismat.recipes.base import Recipe
 from prismat.recipes.build import build_model
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from prismat.material import StructureLike
 
 FORMAT_VERSION = 1
+SENTENCE = "sentence"
+"""Key of the frozen sentence embedding, by which texts are compared with texts."""
+PROFILE = "profile"
+"""Key of the profile itself, by which patterns are compared with patterns."""
 Vectors = dict[str, Float[np.ndarray, "records dim"]]
 
 
@@ -71,7 +76,7 @@ class Prismat:
         self.model, self.recipe, self.reader = model.eval(), recipe, reader
         self.shapes, self.card = shapes, card
         self.structure = StructureModality(recipe.graph)
-        self.xrd = XrdModality(recipe.profile)
+        self.xrd = XrdModality(recipe.profile, XrdSettings(wavelength=recipe.profile.wavelength))
 
     @cached_property
     def hash(self) -> str:
@@ -97,7 +102,8 @@ class Prismat:
 
         Returns:
             By key, shape (records, dim). A key is the modality (``structure``) or, where the model has heads
-            per pair, the modality and the partner it is meant for (``structure@text``).
+            per pair, the modality and the partner it is meant for (``structure@text``). Texts also come
+            with ``sentence``, their frozen embedding, where the model has one, and patterns with ``profile``.
 
         Raises:
             BadInputError: none or several kinds given, input that cannot be read, or a window that the
@@ -129,7 +135,8 @@ class Prismat:
             named = [Material(f"pattern {i}", measurements={"xrd": p}) for i, p in enumerate(items)]
             features = [self.xrd.featurize(material) for material in named]
             return self.xrd.collate(pack_features(self.xrd.columns, features))
-        crystals = [read_crystal(s, record=f"structure {i}") for i, s in enumerate(items)]
+        names = (str(s) if isinstance(s, Path) else f"structure {i}" for i, s in enumerate(items))
+        crystals = [read_crystal(s, record=name) for s, name in zip(items, names, strict=True)]
         cells = [standardize(c, self.recipe.graph.symprec) for c in crystals]
         features = [self.structure.featurize_cell(c) for c in cells]
         return self.structure.collate(pack_features(self.structure.columns, features))
@@ -142,9 +149,14 @@ class Prismat:
         return self.reader
 
     def embed_batch(self, window: str, batch: object) -> Vectors:
-        """Unit vectors of a collated batch, by key."""
+        """Unit vectors of a collated batch, by key, and those that like is compared with like by."""
         with torch.inference_mode():
-            return {k: v.numpy() for k, v in self.model.embed(window, batch).items()}
+            vectors = {k: v.numpy() for k, v in self.model.embed(window, batch).items()}
+        if isinstance(batch, FrozenTextBatch):
+            vectors[SENTENCE] = batch.embedding.numpy()
+        elif isinstance(batch, XrdBatch):
+            vectors[PROFILE] = torch.nn.functional.normalize(batch.profile, dim=1).numpy()
+        return vectors
 
     def key(self, window: str, partner: str) -> str:
         """Key of the vectors of ``window`` that are compared with those of ``partner``."""

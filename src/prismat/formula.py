@@ -29,7 +29,8 @@ def _common_factor(amounts: list[float]) -> float:
     mixed = sum(n for n in amounts if not _is_whole(n))
     counted = [round(n) for n in whole] + ([round(mixed)] if mixed and _is_whole(mixed) else [])
     if not counted:
-        return sum(amounts)
+        # An alloy on full sites is given per atom; where vacancies spoil that, the cell's amounts stand.
+        return sum(amounts) if _is_whole(sum(amounts)) else 1.0
     if mixed and not _is_whole(mixed):
         # Vacancies leave a remainder that no factor makes whole: then only the whole amounts decide.
         counted = [round(n) for n in whole]

@@ -48,7 +48,7 @@ class PrepareSettings:
 
     structure: StructureSettings = StructureSettings()
     xrd: XrdSettings = XrdSettings()
-    profile: ProfileSettings = ProfileSettings(points=1024)
+    profile: ProfileSettings = ProfileSettings()
     shard_rows: int = 512
     workers: int = 0
 

@@ -51,7 +51,7 @@ def plain_sum(batch, *terms):
     return torch.zeros(batch.n_nodes, GATES // 2, dtype=message.dtype).index_add(0, batch.receiver, message)
 
 
-@pytest.mark.parametrize("block", [1, 7, 4096])
+@pytest.mark.parametrize("block", [1, 7, 8192])
 def test_gated_sum_and_its_gradients_equal_plain_autograd(batch, terms, block, monkeypatch):
     monkeypatch.setattr(gated_sum, "BLOCK", block)
     found, expected = GatedSum.apply(*terms, edges_of(batch)), plain_sum(batch, *terms)

@@ -53,7 +53,7 @@ def test_featurize_gives_what_there_is():
 
 def test_collate_prefers_what_was_measured():
     found = batch(STRUCTURE_ONLY, NEITHER, BOTH, MEASURED_ONLY)
-    assert found.profile.shape == (4, 2048)
+    assert found.profile.shape == (4, 1024)
     assert found.profile.dtype == torch.float32
     assert found.present.tolist() == [True, False, True, True]
     assert found.profile[1].abs().max() == 0
@@ -98,5 +98,5 @@ def test_settings_must_fit_each_other_and_the_store():
     with pytest.raises(BadInputError, match=r"computed with 0.71073 Å but read as 1.54184 Å"):
         XrdModality(ProfileSettings(), XrdSettings(wavelength=0.71073))
     packed = pack_features(MODALITY.columns, [MODALITY.featurize(BOTH)])
-    with pytest.raises(BadInputError, match=r"profiles of \[2048\] points where the settings say 1024"):
-        XrdModality(ProfileSettings(points=1024)).collate(packed)
+    with pytest.raises(BadInputError, match=r"profiles of \[1024\] points where the settings say 2048"):
+        XrdModality(ProfileSettings(points=2048)).collate(packed)

@@ -62,7 +62,7 @@ def test_peak_lies_at_its_scattering_vector():
     near = torch.from_numpy(np.abs(SETTINGS.grid[None] - np.array(centres)[:, None]) < 0.1)
     weight = profile * near
     centroid = (weight * torch.from_numpy(SETTINGS.grid)).sum(1) / weight.sum(1)
-    assert centroid.numpy() == pytest.approx(centres, abs=1e-4)
+    assert centroid.numpy() == pytest.approx(centres, abs=2e-4)
 
 
 def test_normalised_and_independent_of_scale_and_batch():
@@ -164,7 +164,7 @@ def test_texture_noise_and_background_change_what_they_should():
 @pytest.mark.parametrize(
     ("kind", "values", "message"),
     [
-        (ProfileSettings, {"q_min": 6.0}, "a grid of 2048 points from 6.0 to 5.6"),
+        (ProfileSettings, {"q_min": 6.0}, "a grid of 1024 points from 6.0 to 5.6"),
         (ProfileSettings, {"points": 10}, "at least 64 points"),
         (ProfileSettings, {"fwhm": 0.001}, "peaks 0.001 Å⁻¹ wide"),
         (ProfileSettings, {"lorentzian": 1.5}, "the Lorentzian share 0 to 1"),

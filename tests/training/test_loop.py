@@ -59,7 +59,9 @@ def trainer(data=None, dropout=0.2, rows=30, seed=0, **config):
     torch.manual_seed(seed)
     model = JointModel({n: Encoder(dropout) for n in NAMES}, ProjectionConfig(dim=4, hidden=0)).train()
     settings = {"steps": 12, "batch": 8, "evaluate_every": 4, "seed": seed}
-    return Trainer(model, InfoNce(PAIRS), data or Noisy(), np.arange(rows), TrainConfig(**{**settings, **config}))
+    return Trainer(
+        model, InfoNce(PAIRS), data or Noisy(), np.arange(rows), TrainConfig(**{**settings, **config})
+    )
 
 
 def scored(*scores):
@@ -162,7 +164,9 @@ def test_the_best_weights_are_kept(tmp_path):
     assert outcome.best_step == 8
     assert [e["val/score"] for e in outcome.history] == [0.2, 0.7, 0.7]
     assert all(torch.equal(v, validate.seen[1][k]) for k, v in run.model.state_dict().items())
-    assert not torch.equal(validate.seen[1]["encoders.a.net.0.weight"], validate.seen[2]["encoders.a.net.0.weight"])
+    assert not torch.equal(
+        validate.seen[1]["encoders.a.net.0.weight"], validate.seen[2]["encoders.a.net.0.weight"]
+    )
 
 
 def test_patience_stops_after_validations_without_gain(tmp_path):
@@ -220,7 +224,9 @@ def test_epochs_count_rows_really_seen(tmp_path):
 
 def test_decay_spares_vectors_and_temperatures():
     run = trainer()
-    with_decay, without = build_optimizer([run.model, run.objective], OptimizerConfig(weight_decay=0.3)).param_groups
+    with_decay, without = build_optimizer(
+        [run.model, run.objective], OptimizerConfig(weight_decay=0.3)
+    ).param_groups
     assert (with_decay["weight_decay"], without["weight_decay"]) == (0.3, 0.0)
     assert {p.ndim for p in with_decay["params"]} == {2}
     assert {p.ndim for p in without["params"]} == {0, 1}

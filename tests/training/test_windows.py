@@ -1,10 +1,10 @@
 from dataclasses import replace
 
-import helpers_small as small
 import numpy as np
 import pytest
 import torch
 
+import helpers_small as small
 from prismat.crystal import Crystal
 from prismat.modalities.profile import ProfileNoise, XrdModality, render
 from prismat.modalities.standard_cell import standardize
@@ -180,7 +180,9 @@ def test_strain_keeps_structure_and_pattern_one_crystal(small_prepared, recipe):
     rows = np.arange(0, 111, 5)
     data = store_data(small_prepared, recipe, strain=0.04, noise=None)
     plain, found = data.batches(rows, None), data.batches(rows, np.random.default_rng(3))
-    scale = (found["structure"].lattice[:, 0].norm(dim=1) / plain["structure"].lattice[:, 0].norm(dim=1)).numpy()
+    scale = (
+        found["structure"].lattice[:, 0].norm(dim=1) / plain["structure"].lattice[:, 0].norm(dim=1)
+    ).numpy()
     assert len(np.unique(scale.round(5))) == len(rows)
     assert (np.abs(np.log(scale)) < 0.041).all()
     settings = XrdSettings(two_theta_max=100.0)
@@ -215,6 +217,8 @@ def test_noise_changes_patterns_in_training_only(small_prepared, recipe):
 
 def test_records_of_one_text_or_one_crystal_are_marked_the_same(small_prepared, recipe):
     data, ids = store_data(small_prepared, recipe), small_prepared.records.ids
-    rows = np.array([ids.index(i) for i in ("rock_salt_Na-Cl", "halite_again", "shared_text", "rock_salt_Li-F")])
+    rows = np.array(
+        [ids.index(i) for i in ("rock_salt_Na-Cl", "halite_again", "shared_text", "rock_salt_Li-F")]
+    )
     expected = [[1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1]]
     assert data.same(rows).int().tolist() == expected

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from prismat.commands.talk import Bars, hits_table, retrieval_table
+from prismat.commands.talk import Run, hits_table, retrieval_table, talking
 from prismat.errors import BadInputError
 from prismat.prepare import PrepareSettings
 from prismat.recipes.base import Job
@@ -75,14 +75,15 @@ class Quickstart:
 
     def run(self) -> None:
         """Runs the whole way and prints the figures and five searches."""
-        settings = PrepareSettings(structure=self.job.recipe.graph, workers=self.workers)
-        report, engine = flow.quickstart(self.data.open(), self.out, self.job, Bars().talk(), settings)
+        settings = flow.store_settings(self.job.recipe, self.workers)
+        with talking() as talk:
+            report, engine = flow.quickstart(self.data.open(), self.out, self.job, talk, settings)
         if self.json:
             print(json.dumps(report, indent=2, ensure_ascii=False))
             return
         print(retrieval_table(report))
         print(summary(report))
-        for text in EXAMPLES:
+        for text in EXAMPLES if "text" in self.job.recipe.windows else ():
             print(f"\n“{text}”\n{hits_table(engine.search(text=text, k=3))}")
         print(f"\nReport: {self.out / 'run' / 'report.html'}")
         print(f'Next:   prismat search --run {self.out} --text "your words"   or   --xrd pattern.xy')
@@ -116,7 +117,8 @@ class Prepare:
 
     def run(self) -> None:
         """Prepares and says what was written."""
-        store, seconds = flow.prepare_source(self.data.open(), self.out, self.settings, Bars().talk())
+        with talking() as talk:
+            store, seconds = flow.prepare_source(self.data.open(), self.out, self.settings, talk)
         print(f"{len(store):,} records, {store.info['rejected']} rejected, {seconds:.0f} s → {self.out}")
         if store.info["rejected"]:
             print(f"Rejects with reasons: {self.out / 'rejects.jsonl'}")
@@ -143,10 +145,11 @@ class Train:
 
     def run(self) -> None:
         """Trains and says what to run next."""
-        prepared, talk = open_prepared(Store(self.store), self.job.split), Bars().talk()
-        trained = flow.train_recipe(prepared, self.job, self.out, talk)
-        if self.baselines:
-            flow.run_baselines(prepared, self.job, self.out, talk)
+        prepared = open_prepared(Store(self.store), self.job.split)
+        with talking() as talk:
+            trained = flow.train_recipe(prepared, self.job, self.out, talk)
+            if self.baselines:
+                flow.run_baselines(prepared, self.job, self.out, talk)
         outcome = trained.outcome
         print(f"best at step {outcome.best_step}, {outcome.seconds:.0f} s → {self.out / 'model'}")
         print(f"Next: prismat evaluate --store {self.store} --run {self.out}")
@@ -163,7 +166,7 @@ class Evaluate:
     """
 
     store: Path = Path("stores/amcsd")
-    run_folder: Path = Path("runs/run")
+    run_folder: Run = Path("runs/run")
     json: bool = False
 
     def run(self) -> None:
@@ -172,9 +175,10 @@ class Evaluate:
         if not path.is_file():
             raise BadInputError(f"no run in {self.run_folder}", remedy="Run 'prismat train' first.")
         job = from_json(Job, json.loads(path.read_text(encoding="utf-8")))
-        prepared, talk = open_prepared(Store(self.store), job.split), Bars().talk()
-        main = flow.train_recipe(prepared, job, self.run_folder, talk)
-        baselines = flow.run_baselines(prepared, job, self.run_folder, talk)
+        prepared = open_prepared(Store(self.store), job.split)
+        with talking() as talk:
+            main = flow.train_recipe(prepared, job, self.run_folder, talk)
+            baselines = flow.run_baselines(prepared, job, self.run_folder, talk)
         report = flow.evaluate_and_report(prepared, job, main, baselines, self.run_folder, {})
         if self.json:
             print(json.dumps(report, indent=2, ensure_ascii=False))

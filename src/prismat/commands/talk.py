@@ -1,12 +1,19 @@
 """What commands say while they work and when they are done."""
 
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
+import tyro
 from tqdm import tqdm
 
 from prismat.tasks.quickstart import Talk
+
+Run = Annotated[Path, tyro.conf.arg(name="run")]
+"""A run folder, ``--run`` in every verb."""
 
 ORDER = (
     "text->structure",
@@ -41,6 +48,21 @@ class Bars:
     def talk(self) -> Talk:
         """As what long jobs want."""
         return Talk(note=lambda text: print(text, file=sys.stderr), bar=self.update)
+
+    def close(self) -> None:
+        """Ends all bars where they stand, so that what follows has a line of its own."""
+        for bar in self.open.values():
+            bar.close()
+
+
+@contextmanager
+def talking() -> Generator[Talk]:
+    """Bars for the time of one job, closed however it ends."""
+    bars = Bars()
+    try:
+        yield bars.talk()
+    finally:
+        bars.close()
 
 
 def retrieval_table(report: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import tyro
 
 from prismat.api import Prismat, load
-from prismat.commands.talk import hit_json, hits_table
+from prismat.commands.talk import Run, hit_json, hits_table
 from prismat.errors import BadInputError
 from prismat.files import replacing
 from prismat.formats_xrd import read_xy
@@ -18,8 +18,6 @@ from prismat.search.filters import Filter
 from prismat.search.query import Query
 from prismat.store import Store
 from prismat.tasks.indexing import build_index
-
-Run = Annotated[Path, tyro.conf.arg(name="run")]
 
 
 @dataclass(frozen=True)
@@ -43,16 +41,9 @@ class Embed:
     def run(self) -> None:
         """Embeds and says what was written."""
         prismat = load_run(self.run_folder)
-        if self.structures:
-            names, vectors = (
-                [str(p) for p in self.structures],
-                prismat.embed(structures=list(self.structures)),
-            )
-        elif self.texts:
-            names, vectors = list(self.texts), prismat.embed(texts=list(self.texts))
-        else:
-            patterns = [read_xy(p, record=str(p)) for p in self.patterns] or None
-            names, vectors = [str(p) for p in self.patterns], prismat.embed(patterns=patterns)
+        patterns = [read_xy(p, record=str(p)) for p in self.patterns]
+        vectors = prismat.embed(list(self.structures) or None, self.texts or None, patterns or None)
+        names = [str(n) for n in (*self.structures, *self.texts, *self.patterns)]
         with replacing(self.out) as temporary, temporary.open("wb") as stream:
             np.savez(stream, allow_pickle=False, names=np.array(names), **vectors)
         print(f"{len(names)} embedded under {', '.join(vectors)} → {self.out}")

@@ -26,7 +26,7 @@ class XrdCnnConfig:
         BadInputError: lengths or channels that do not divide.
     """
 
-    points: int = 2048
+    points: int = 1024
     channels: tuple[int, ...] = (32, 64, 96)
     bottleneck: int = 24
     hidden: int = 512

@@ -58,7 +58,7 @@ class ProfileSettings:
 
     q_min: float = 0.35
     q_max: float = 5.6
-    points: int = 2048
+    points: int = 1024
     fwhm: float = 0.025
     lorentzian: float = 0.5
     wavelength: float = CU_K_ALPHA

@@ -10,6 +10,7 @@ from prismat.elements import table
 TextView = Callable[[dict], str]
 
 _CODE = re.compile(r"_cod_database_code\s*\d*;?\s*")
+_IMPRINT = re.compile(r"[^;]*\bedition\b[^;]*\bpublishers\b[^;]*;?\s*", re.IGNORECASE)
 _SYSTEMS = (
     (2, "triclinic"),
     (15, "monoclinic"),
@@ -34,7 +35,7 @@ def title_view(row: dict) -> str:
 def context_view(row: dict) -> str:
     """Mineral name, title, notes and locality, in one line."""
     tags = dict(row["tags"])
-    notes = _CODE.sub("", tags.get("notes", "")).strip("; ")
+    notes = _IMPRINT.sub("", _CODE.sub("", tags.get("notes", ""))).strip("; ")
     parts = (tags.get("mineral", ""), title_view(row), notes, tags.get("locality", ""))
     return ". ".join(p for p in parts if p)
 

@@ -64,7 +64,7 @@ class EncoderConfigs:
 
     structure: CrystalConfig = field(default_factory=CrystalConfig)
     text: TextConfig = field(default_factory=TextConfig)
-    xrd: XrdCnnConfig = XrdCnnConfig(points=1024, channels=(32, 64), bottleneck=16)
+    xrd: XrdCnnConfig = XrdCnnConfig(channels=(32, 64), bottleneck=16)
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Recipe:
     objective: InfoNceConfig = field(default_factory=InfoNceConfig)
     views: ViewConfig = field(default_factory=ViewConfig)
     graph: StructureSettings = field(default_factory=StructureSettings)
-    profile: ProfileSettings = ProfileSettings(points=1024)
+    profile: ProfileSettings = ProfileSettings()
 
 
 @dataclass(frozen=True)

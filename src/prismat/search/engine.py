@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from prismat.api import Prismat, Vectors
+from prismat.api import PROFILE, SENTENCE, Prismat, Vectors
 from prismat.crystal import Crystal
 from prismat.errors import BadInputError
 from prismat.material import Pattern
@@ -23,23 +23,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Blend:
-    """How much each comparison of a query with a record counts.
+    """How much each comparison of a query with a record counts, by the query's window.
 
     Attributes:
-        cross: the query's window against another window of the record, by query window and record window.
-        own: the query's window against the same window of the record.
+        cross: learned vectors against those of another window of the record, by that window.
+        learned: learned vectors against those of the same window.
+        raw: sentences against sentences, profiles against profiles.
     """
 
     cross: dict[str, dict[str, float]]
-    own: dict[str, float]
+    learned: dict[str, float]
+    raw: dict[str, float]
 
 
 DEFAULT_BLEND = Blend(
-    cross={"text": {"structure": 1.0}, "xrd": {"structure": 1.0}, "structure": {}},
-    own={"text": 0.5, "xrd": 1.0, "structure": 1.0},
+    cross={"text": {"structure": 1.0}, "xrd": {}, "structure": {}},
+    learned={"text": 0.0, "xrd": 0.5, "structure": 1.0},
+    raw={"text": 1.0, "xrd": 1.0, "structure": 0.0},
 )
-"""A pattern is compared with the structures and with their simulated patterns; words with structures and
-titles; a structure with structures."""
+"""Words are compared with structures and with the record's own words, a pattern with patterns, a structure
+with structures. A record in an index has its simulated pattern: on validation crystals with distorted patterns,
+pattern against pattern found more than pattern against structure, profile and learned vector together most.
+"""
 
 
 class SearchEngine:
@@ -118,18 +123,16 @@ class SearchEngine:
 
     def _comparisons(self, window: str, vectors: Vectors) -> list[tuple[str, np.ndarray, float]]:
         """(key of the index, query vector, weight) of every comparison that a window takes part in."""
-        rows = []
-        for other in self.prismat.recipe.windows:
-            key = self.prismat.key(window, other)
-            if other == window:
-                continue
-            rows.append(
-                (self.prismat.key(other, window), vectors[key][0], self.blend.cross[window].get(other, 0.0))
-            )
-            rows.append((key, vectors[key][0], self.blend.own[window] / len(vectors)))
-        if self.prismat.recipe.projection.heads == "shared":
-            rows = list({key: (key, vector, weight) for key, vector, weight in rows}.values())
-        return rows
+        model, blend = self.prismat, self.blend
+        others = [other for other in model.recipe.windows if other != window]
+        raw = [key for key in (SENTENCE, PROFILE) if key in vectors]
+        own = sorted({model.key(window, other) for other in others})
+        # Texts without a frozen embedding are compared by what was learned.
+        learned = blend.learned[window] if raw or blend.learned[window] else blend.raw[window]
+        cross = blend.cross[window]
+        rows = [(model.key(o, window), vectors[model.key(window, o)][0], cross.get(o, 0.0)) for o in others]
+        rows += [(key, vectors[key][0], learned / len(own)) for key in own]
+        return rows + [(key, vectors[key][0], blend.raw[window]) for key in raw]
 
 
 def index_table(store: Store) -> pa.Table:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from prismat.duplicates import same_matrix, text_labels
 from prismat.modalities.text_views import as_rows, description_view
 from prismat.tasks.bootstrap import paired_difference
 from prismat.tasks.evaluation import Embeddings, Evaluator
@@ -71,8 +72,10 @@ def formula_text(judged: Judged, prepared: Prepared, evaluator: Evaluator) -> di
     keep = judged.embedded.present[key]
     if not keep.any():
         return {}
-    query = prismat.embed(texts=[description_view(r) for r, k in zip(rows, keep, strict=True) if k])
-    relevant = evaluator.relevant["structure"][keep][:, keep]
+    texts = [description_view(r) for r, k in zip(rows, keep, strict=True) if k]
+    query = prismat.embed(texts=texts)
+    # Crystals that the same words describe are all right answers, as everywhere.
+    relevant = evaluator.relevant["structure"][keep][:, keep] | same_matrix(text_labels(texts))
     scores = query[prismat.key("text", "structure")] @ judged.embedded.vectors[key][keep].T
     return {"text_with_formula->structure": retrieval_metrics(scores, relevant)}
 

@@ -15,7 +15,8 @@ from prismat.training.records import read_records
 from prismat.training.text_bank import build_text_bank, build_token_bank
 from prismat.training.windows import StoreData, TextBank, TokenBank
 
-TITLE_ONLY = {"title": 1.0}
+INDEXED = "context"
+"""The text view that words are matched with: mineral name, title, notes and locality."""
 
 
 def build_index(prismat: Prismat, store: Store, folder: Path) -> Index:
@@ -30,7 +31,7 @@ def build_index(prismat: Prismat, store: Store, folder: Path) -> Index:
         store,
         prismat.recipe.windows,
         (prismat.structure, prismat.xrd),
-        _titles(prismat, store),
+        _texts(prismat, store),
         prismat.recipe.views,
         [],
     )
@@ -38,13 +39,13 @@ def build_index(prismat: Prismat, store: Store, folder: Path) -> Index:
     return Index.build(folder, vectors, present, index_table(store), prismat.hash)
 
 
-def _titles(prismat: Prismat, store: Store) -> TextBank | TokenBank | None:
-    """The store's titles as the model reads queries, sentence embeddings from the cache."""
+def _texts(prismat: Prismat, store: Store) -> TextBank | TokenBank | None:
+    """The store's texts as the model reads queries, sentence embeddings from the cache."""
     reader = prismat.reader
     if reader is None:
         return None
     records = read_records(store)
     if not isinstance(reader, FrozenReader):
-        return build_token_bank(records, reader, TITLE_ONLY)
+        return build_token_bank(records, reader, {}, INDEXED)
     cached = FrozenReader(reader.encoder, reader.lexicon, cache_dir() / "text")
-    return build_text_bank(records, cached, np.zeros(0, dtype=np.int64), TITLE_ONLY)
+    return build_text_bank(records, cached, np.zeros(0, dtype=np.int64), {}, first=INDEXED)

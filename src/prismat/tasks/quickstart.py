@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prismat.files import write_text
+from prismat.modalities.xrd import XrdSettings
 from prismat.prepare import PrepareSettings, prepare
 from prismat.recipes.base import Job, Recipe
 from prismat.search.engine import SearchEngine
@@ -35,6 +36,12 @@ class Talk:
 
     note: Note = lambda _: None
     bar: Bar = lambda *_: None
+
+
+def store_settings(recipe: Recipe, workers: int = 0) -> PrepareSettings:
+    """How a store has to be prepared for a recipe."""
+    xrd = XrdSettings(wavelength=recipe.profile.wavelength)
+    return PrepareSettings(recipe.graph, xrd, recipe.profile, workers=workers)
 
 
 def prepare_source(
@@ -133,7 +140,7 @@ def quickstart(
     Returns:
         The report, and an engine that searches all records.
     """
-    settings = settings or PrepareSettings(structure=job.recipe.graph)
+    settings = settings or store_settings(job.recipe)
     store, prepare_s = prepare_source(source, folder / "store", settings, talk)
     talk.note(f"{len(store):,} crystals in {folder / 'store'}, {store.info['rejected']} rejected")
     prepared = open_prepared(store, job.split)

@@ -146,10 +146,10 @@ def train(
         progress: called after every step.
 
     Raises:
-        MismatchError: the store was prepared with other graph settings, or the folder holds another job.
+        MismatchError: the store was prepared with other settings, or the folder holds another job.
     """
     recipe = job.recipe
-    _check_graph(prepared.store, recipe)
+    _check_store(prepared.store, recipe)
     seed_everything(job.train.seed)
     model = build_model(recipe, text.shapes.embedding_width, text.shapes.vocabulary)
     objective = build_objective(recipe)
@@ -181,14 +181,21 @@ def store_data(prepared: Prepared, prismat: Prismat, text: TextSide) -> StoreDat
     )
 
 
-def _check_graph(store: Store, recipe: Recipe) -> None:
-    settings = store.info["job"]["settings"]["structure"]
-    wanted = to_json(recipe.graph)
-    if settings != wanted:
-        raise MismatchError(
-            f"{store.folder} was prepared with graph settings {settings}, the recipe wants {wanted}. "
-            "Run 'prismat prepare' with the recipe's settings into another folder."
-        )
+def _check_store(store: Store, recipe: Recipe) -> None:
+    """Refuses a store whose graphs, wavelength or measured profiles are not what the recipe reads."""
+    made = store.info["job"]["settings"]
+    checks = [("graph settings", made["structure"], to_json(recipe.graph))]
+    if "xrd" in recipe.windows:
+        checks.append(("the wavelength", made["xrd"]["wavelength"], recipe.profile.wavelength))
+        if store.lengths("xrd.profile").any():
+            grids = (made["profile"], to_json(recipe.profile))
+            checks.append(("profile settings", *({**g, "wavelength": 0} for g in grids)))
+    for what, there, wanted in checks:
+        if there != wanted:
+            raise MismatchError(
+                f"{store.folder} was prepared with {what} {there}, the recipe wants {wanted}. "
+                "Run 'prismat prepare' with the recipe's settings into another folder."
+            )
 
 
 def peak_memory_mb() -> float:

@@ -19,20 +19,25 @@ LEXICON_COLUMNS = np.array([*range(LEXICON.start, LEXICON.stop), _FLAG + 2, _FLA
 """What of the element channel comes from the mineral lexicon: its fractions and its two flags."""
 
 
-def view_texts(records: Records, chances: Mapping[str, float]) -> dict[str, list[str]]:
-    """The text views in use, title first, of every record; empty where a record has none.
+def view_texts(records: Records, chances: Mapping[str, float], first: str = "title") -> dict[str, list[str]]:
+    """The text views in use of every record; empty where a record has none.
+
+    Args:
+        records: of a store.
+        chances: by view; those above zero are used.
+        first: the view that is evaluated, always used.
 
     Raises:
         BadInputError: a view that does not exist.
     """
-    if unknown := set(chances) - set(VIEWS):
+    if unknown := {*chances, first} - set(VIEWS):
         raise BadInputError(
             f"unknown text view {sorted(unknown)[0]!r}",
             field="views.text",
             remedy=f"Known: {', '.join(VIEWS)}.",
         )
     rows = as_rows(records.table)
-    used = [name for name in VIEWS if name == "title" or chances.get(name, 0) > 0]
+    used = [first, *(name for name in VIEWS if name != first and chances.get(name, 0) > 0)]
     return {name: [VIEWS[name](row) for row in rows] for name in used}
 
 
@@ -47,13 +52,14 @@ def build_text_bank(
     train: Int[np.ndarray, " train"],
     chances: Mapping[str, float],
     progress: Callable[[int, int], None] | None = None,
+    first: str = "title",
 ) -> TextBank:
     """Embeds the distinct texts of all views and parses their chemistry.
 
     A training record's own mineral is hidden from its lexicon: held-out minerals are not in it either, and a
     model that always finds the answer there would learn to look nowhere else.
     """
-    views = view_texts(records, chances)
+    views = view_texts(records, chances, first)
     distinct = sorted({t for texts in views.values() for t in texts if t})
     position = {t: i for i, t in enumerate(distinct)}
     own = np.zeros(len(records), dtype=bool)
@@ -78,8 +84,10 @@ def _channels(texts: list[str], records: Records, is_train: np.ndarray, lexicon:
     return channels
 
 
-def build_token_bank(records: Records, reader: TextReader, chances: Mapping[str, float]) -> TokenBank:
+def build_token_bank(
+    records: Records, reader: TextReader, chances: Mapping[str, float], first: str = "title"
+) -> TokenBank:
     """Token ids of all views of all records."""
-    views = view_texts(records, chances)
+    views = view_texts(records, chances, first)
     batches = [reader.read([t or None for t in texts]) for texts in views.values()]
     return TokenBank(tuple(views), tuple(b for b in batches if isinstance(b, TokenBatch)))

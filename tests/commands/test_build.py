@@ -1,0 +1,185 @@
+import json
+import shutil
+
+import pytest
+
+import helpers_small as small
+from helpers_cli import TINY, call
+from prismat.api import load
+from prismat.commands.build import SourceOptions, summary
+from prismat.errors import BadInputError
+from prismat.recipes.base import Job
+from prismat.recipes.serial import from_json
+from prismat.store import Store
+from prismat.tasks import quickstart as flow
+
+
+def test_every_command_ends_well(commanded):
+    assert {verb: said.code for verb, said in commanded.said.items()} == dict.fromkeys(commanded.said, 0)
+
+
+def test_prepare_tells_what_it_wrote(commanded):
+    out, store = commanded.said["prepare"].out, Store(commanded.store)
+    assert f"{len(store)} records, 1 rejected" in out
+    assert f"Rejects with reasons: {commanded.store / 'rejects.jsonl'}" in out
+    assert "Licence: CC0" in out
+    assert f"Next: prismat train --store {commanded.store}" in out
+    assert json.loads((commanded.store / "rejects.jsonl").read_text())["id"] == "broken"
+    assert "prepare" in commanded.said["prepare"].err
+
+
+def test_train_writes_a_run_and_its_baselines(commanded):
+    said = commanded.said["train"]
+    assert "best at step" in said.out
+    assert f"Next: prismat evaluate --store {commanded.store} --run {commanded.run}" in said.out
+    assert "loss=" in said.err
+    job = from_json(Job, json.loads((commanded.run / "config.json").read_text()))
+    assert (job.train.steps, job.recipe.encoders.text.kind, job.recipe.projection.dim) == (6, "bpe", 16)
+    assert load(commanded.run).recipe == job.recipe
+    assert len(list((commanded.run / "baselines").iterdir())) == 2
+
+
+def test_evaluate_prints_the_figures(commanded):
+    out = commanded.said["evaluate"].out
+    for name in (
+        "text->structure",
+        "structure->xrd",
+        "masked minerals->structure",
+        "text_with_formula->structure",
+    ):
+        assert name in out
+    assert "over composition only" in out
+    assert f"Report: {commanded.run / 'report.html'}" in out
+    assert f"Next: prismat index --store {commanded.store} --run {commanded.run}" in out
+    assert (commanded.run / "report.html").stat().st_size > 5000
+
+
+def test_the_commands_that_are_suggested_are_understood(commanded):
+    """Every “Next:” line is a command line that parses."""
+    for said in commanded.said.values():
+        line = next(line for line in said.out.splitlines() if line.startswith("Next:"))
+        verb = line.split()[2]
+        words = line.split('"')[0].split()[3:]
+        assert call(verb, *[w for w in words if w != "--text"], "--help").code == 0
+        options = [w for w in words if w.startswith("--")]
+        text = call(verb, "--help").out
+        assert all(option in text for option in options)
+
+
+def test_evaluate_as_json_is_the_report(commanded):
+    said = call("evaluate", "--store", commanded.store, "--run", commanded.run, "--json")
+    report = json.loads(said.out)
+    written = json.loads((commanded.run / "report.json").read_text())
+    assert report["retrieval"] == written["retrieval"]
+    assert report["model_hash"] == load(commanded.run).hash
+    assert report["dataset"]["rejected"] == 1
+
+
+def test_prepare_and_train_go_on_where_they_stopped(commanded, tmp_path, monkeypatch):
+    """Ctrl-C ends with 130 and a promise; the same command keeps it."""
+    step = flow._train
+
+    def interrupted(prepared, job, folder, text, talk):
+        def bar(stage, done, total, entry):
+            talk.bar(stage, done, total, entry)
+            if done == 4:
+                raise KeyboardInterrupt
+
+        return step(prepared, job, folder, text, flow.Talk(talk.note, bar))
+
+    words = ("train", "--store", commanded.store, "--out", tmp_path, "--no-baselines", *TINY)
+    monkeypatch.setattr(flow, "_train", interrupted)
+    said = call(*words)
+    assert said.code == 130
+    assert said.err.splitlines()[-1] == "prismat: interrupted; the same command goes on where it stopped"
+    assert json.loads((tmp_path / "checkpoint/progress.json").read_text())["step"] == 3
+    monkeypatch.setattr(flow, "_train", step)
+    assert call(*words).code == 0
+    assert load(tmp_path).hash == load(commanded.run).hash
+    assert (tmp_path / "metrics.jsonl").read_bytes() == (commanded.run / "metrics.jsonl").read_bytes()
+    assert not (tmp_path / "baselines").exists()
+
+
+def test_quickstart_does_everything(commanded, tmp_path):
+    shutil.copytree(commanded.store, tmp_path / "store")
+    windows = ("--job.recipe.windows", "structure", "text")
+    source = (
+        "--data.source",
+        "folder",
+        "--data.path",
+        commanded.files,
+        "--data.licence",
+        "CC0",
+        "--workers",
+        1,
+    )
+    # The store was made with the usual profile grid, which a recipe without patterns may share.
+    words = [w for w in TINY if w not in ("--job.recipe.profile.points", "256")]
+    said = call("quickstart", "--out", tmp_path, *source, *words, *windows)
+    assert said.code == 0, said.err
+    assert "zeolite framework" in said.out
+    assert said.out.count("space group") == 5
+    assert f"Report: {tmp_path / 'run' / 'report.html'}" in said.out
+    assert {p.name for p in tmp_path.iterdir()} == {"store", "run", "index"}
+    again = call("quickstart", "--out", tmp_path, *source, *words, *windows, "--json")
+    report = json.loads(again.out)
+    assert set(report["baselines"]) == {"composition"}
+    assert {"text->structure", "structure->text"} <= set(report["retrieval"])
+
+
+def test_quickstart_without_a_text_window_searches_by_no_words(tmp_path, monkeypatch):
+    files = small.write_folder(tmp_path / "files", step=3)
+    source = ("--data.source", "folder", "--data.path", files, "--workers", 1)
+    windows = ("--job.recipe.windows", "structure", "xrd")
+    said = call("quickstart", "--out", tmp_path / "out", *source, *TINY, *windows)
+    assert said.code == 0, said.err
+    assert "zeolite" not in said.out
+    assert "xrd->structure" in said.out
+
+
+def test_evaluating_nothing_names_the_way_out(tmp_path, commanded):
+    said = call("evaluate", "--store", commanded.store, "--run", tmp_path)
+    assert (said.code, said.out) == (1, "")
+    assert said.err == f"prismat: No run in {tmp_path}. Run 'prismat train' first.\n"
+
+
+def test_training_on_nothing_names_the_way_out(tmp_path):
+    said = call("train", "--store", tmp_path, "--out", tmp_path / "run")
+    assert said.code == 1
+    assert (
+        said.err
+        == f"prismat: No finished store in {tmp_path}. Run 'prismat prepare'; it resumes where it stopped.\n"
+    )
+
+
+def test_another_job_in_the_folder_is_refused(commanded):
+    said = call("train", "--store", commanded.store, "--out", commanded.run, *TINY, "--job.train.seed", 5)
+    assert said.code == 1
+    assert "is of a training with other data or settings. Give another run folder, or remove it." in said.err
+    assert from_json(Job, json.loads((commanded.run / "config.json").read_text())).train.seed == 0
+
+
+def test_a_value_that_makes_no_sense_is_told_in_one_line(tmp_path):
+    said = call("train", "--out", tmp_path, "--job.recipe.profile.points", 10)
+    assert said.code == 1
+    assert len(said.err.splitlines()) == 1
+    assert "a grid of 10 points" in said.err
+    assert "at least 64 points" in said.err
+
+
+def test_sources_are_opened_as_asked(commanded, tmp_path):
+    with pytest.raises(BadInputError, match=r"path: no folder given\. Add --path FOLDER"):
+        SourceOptions("folder").open()
+    source = SourceOptions("folder", commanded.files, licence="MIT", max_sites=3).open()
+    assert (source.licence, source.max_sites, len(source)) == ("MIT", 3, len(Store(commanded.store)) + 1)
+    with pytest.raises(BadInputError):
+        SourceOptions("amcsd", tmp_path / "none.db").open()
+
+
+def test_the_summary_names_the_intervals():
+    values = {"recall@1": (0.1, -0.05, 0.25), "recall@10": (0.2, 0.1, 0.3)}
+    report = {"differences": {d: {"composition": values} for d in ("xrd->structure", "polymorph")}}
+    first, second = summary(report).splitlines()[1:]
+    assert first == "xrd->structure     R@10 +0.200  [+0.100, +0.300] over composition only"
+    assert second == "polymorph          R@1  +0.100  [-0.050, +0.250] over composition only"
+    assert summary({"differences": {"xrd->structure": {"other": values}}}) == ""

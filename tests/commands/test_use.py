@@ -1,0 +1,185 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import helpers_small as small
+from helpers_cli import call
+from prismat.api import load
+from prismat.commands.use import load_run
+from prismat.store import Store
+
+
+def search(commanded, *words):
+    """Results as JSON objects."""
+    said = call("search", "--run", commanded.run, *words, "--json")
+    assert said.code == 0, said.err
+    return json.loads(said.out)["hits"]
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    """The measured pattern of a crystal of the folder, as a file."""
+    pattern = small.measured("rock_salt_Mg-O")
+    path = tmp_path_factory.mktemp("scan") / "scan.xy"
+    np.savetxt(path, np.stack([pattern.two_theta, pattern.intensity], axis=1))
+    return path
+
+
+def test_index_tells_what_it_wrote(commanded):
+    out = commanded.said["index"].out
+    assert f"{len(Store(commanded.store))} records under" in out
+    assert f"→ {commanded.run / 'index'}" in out
+    assert f'Next: prismat search --run {commanded.run} --text "your words"' in out
+
+
+def test_search_by_words(commanded):
+    hits = search(commanded, "--text", "rock salt structure", "--k", 4)
+    assert len(hits) == 4
+    assert set(hits[0]) == {
+        *("id", "score", "scores", "formula", "spacegroup", "spacegroup_number", "title", "elements"),
+        *("n_sites", "properties"),
+    }
+    assert [h["score"] for h in hits] == sorted((h["score"] for h in hits), reverse=True)
+    table = call("search", "--run", commanded.run, "--text", "rock salt structure", "--k", 4).out.splitlines()
+    assert table[0].split() == ["score", "id", "formula", "space", "group", "title"]
+    assert [line.split()[1] for line in table[1:]] == [h["id"] for h in hits]
+
+
+def test_search_by_a_structure_finds_it(commanded):
+    path = commanded.files / "rock_salt_Mg-O.cif"
+    hit = search(commanded, "--structure", path, "--k", 1)[0]
+    assert (hit["id"], hit["formula"], hit["spacegroup_number"]) == ("rock_salt_Mg-O", "MgO", 225)
+    assert hit["score"] == pytest.approx(1, abs=1e-3)
+
+
+def test_search_by_a_measured_pattern(commanded, scan):
+    hits = search(commanded, "--xrd", scan, "--k", 60)
+    assert max(hits, key=lambda h: h["scores"]["profile"])["id"] == "rock_salt_Mg-O"
+    other = search(commanded, "--xrd", scan, "--wavelength", 1.0, "--k", 60)
+    assert max(other, key=lambda h: h["scores"]["profile"])["id"] != "rock_salt_Mg-O"
+
+
+def test_search_by_several_at_once_with_weights(commanded, scan):
+    alone = search(commanded, "--xrd", scan, "--k", 3)
+    both = search(
+        commanded, "--xrd", scan, "--text", "perovskite", "--weights", "text", 1e-9, "xrd", 1.0, "--k", 3
+    )
+    assert [h["id"] for h in both] == [h["id"] for h in alone]
+
+
+def test_conditions_hold(commanded):
+    def ask(*words):
+        return search(commanded, "--text", "oxide", "--k", 100, *words)
+
+    assert {h["id"] for h in ask("--with", "O", "Ti")} <= {
+        i for i in Store(commanded.store).ids if "Ti-O" in i
+    }
+    assert ask("--with", "O", "Ti")
+    assert not any({"O", "F"} & set(h["elements"]) for h in ask("--without", "O", "F"))
+    assert {h["formula"] for h in ask("--only", "Zn", "S")} == {"ZnS"}
+    assert {h["n_sites"] for h in ask("--n-sites", 4, 5)} == {4, 5}
+    gaps = [h["properties"]["gap"] for h in ask("--range", "gap:1:2")]
+    assert gaps
+    assert all(1 <= gap["value"] <= 2 and gap["unit"] == "eV" for gap in gaps)
+    assert all(h["properties"]["gap"]["value"] >= 3 for h in ask("--range", "gap:3:"))
+    none = call("search", "--run", commanded.run, "--text", "oxide", "--with", "Pu")
+    assert (none.code, none.out) == (0, "no crystal meets the conditions\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "query: the query is empty. Give a text, a structure or a pattern."),
+        (("--text", "?"), "text: query has no letter and no digit."),
+        (("--text", "a", "--with", "Qq"), "Qq"),
+        (("--text", "a", "--range", "gap"), "range: cannot read 'gap'. Write name:low:high."),
+        (("--text", "a", "--range", "gap:one:2"), "range: cannot read 'gap:one:2'. Write name:low:high."),
+        (("--text", "a", "--range", "hardness:1:2"), "unknown property 'hardness'. This index has: gap."),
+        (("--text", "a", "--k", "0"), "k: k is 0. Ask for at least one result."),
+        (
+            ("--xrd", "nowhere.xy"),
+            "record 'nowhere.xy', path: no such file, or it cannot be read. Check the path.",
+        ),
+        (("--structure", "nowhere.cif"), "record 'query'"),
+    ],
+)
+def test_errors_of_a_search_take_one_line(commanded, words, message):
+    said = call("search", "--run", commanded.run, *words)
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("prismat: ")
+    assert len(said.err.splitlines()) == 1
+    assert message in said.err
+
+
+def test_a_run_without_a_model_or_an_index_names_the_way_out(commanded, tmp_path):
+    said = call("search", "--run", tmp_path, "--text", "oxide")
+    assert said.code == 1
+    assert "Train one: prismat quickstart." in said.err
+    shutil.copytree(commanded.run / "model", tmp_path / "model")
+    said = call("search", "--run", tmp_path, "--text", "oxide")
+    assert said.code == 1
+    assert "prismat index" in said.err
+
+
+def test_an_index_of_another_model_is_refused(commanded, small_run, tmp_path):
+    shutil.copytree(small_run.folder / "model", tmp_path / "model")
+    shutil.copytree(commanded.run / "index", tmp_path / "index")
+    said = call("search", "--run", tmp_path, "--text", "oxide")
+    assert said.code == 1
+    assert "another model" in said.err or "other model" in said.err
+
+
+def test_index_goes_where_it_is_asked_to(commanded, tmp_path):
+    said = call("index", "--store", commanded.store, "--run", commanded.run, "--out", tmp_path / "there")
+    assert said.code == 0
+    first, second = (
+        (f / "table.parquet").read_bytes() for f in (tmp_path / "there", commanded.run / "index")
+    )
+    assert first == second
+
+
+def test_embed_writes_arrays_without_pickle(commanded, scan, tmp_path):
+    model, out = load(commanded.run), tmp_path / "deep" / "vectors.npz"
+    cifs = [
+        commanded.files / f"{n}.cif"
+        for n in ("rock_salt_Mg-O", "rutile_Ti-O")
+        if (commanded.files / f"{n}.cif").exists()
+    ]
+    given = {"--structures": cifs, "--texts": ["rock salt", "an oxide"], "--patterns": [scan]}
+    expected = {
+        "--structures": model.embed(structures=cifs),
+        "--texts": model.embed(texts=["rock salt", "an oxide"]),
+    }
+    for option, values in given.items():
+        said = call("embed", "--run", commanded.run, option, *values, "--out", out)
+        assert said.code == 0, said.err
+        assert said.out.startswith(f"{len(values)} embedded under ")
+        found = np.load(out, allow_pickle=False)
+        assert found["names"].tolist() == [str(v) for v in values]
+        for key, vectors in expected.get(option, {}).items():
+            np.testing.assert_allclose(found[key], vectors, atol=1e-5)
+    assert set(found) == {"names", "profile", "xrd@structure", "xrd@text"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "embed: 0 kinds of input given"),
+        (("--texts", "a", "--structures", "b.cif"), "embed: 2 kinds of input given"),
+        (("--structures", "nowhere.cif"), "record 'nowhere.cif'"),
+        (("--patterns", "nowhere.xy"), "record 'nowhere.xy'"),
+    ],
+)
+def test_embed_says_what_is_wrong(commanded, tmp_path, words, message):
+    said = call("embed", "--run", commanded.run, *words, "--out", tmp_path / "x.npz")
+    assert said.code == 1
+    assert message in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_is_found_in_every_folder_that_holds_it(commanded, small_whole):
+    expected = load(commanded.run).hash
+    assert load_run(commanded.run).hash == load_run(commanded.run / "model").hash == expected
+    assert load_run(small_whole.folder).hash == small_whole.engine.prismat.hash

@@ -1,0 +1,44 @@
+import pytest
+
+from prismat.api import load
+from prismat.tasks.card import model_card
+
+
+@pytest.fixture(scope="module")
+def card(small_whole):
+    return model_card(small_whole.engine.prismat, small_whole.report)
+
+
+def test_the_card_lies_beside_the_weights(card, small_whole):
+    assert (small_whole.folder / "run/model/README.md").read_text() == card
+    assert load(small_whole.folder / "run").card == card
+
+
+def test_the_card_tells_what_the_model_is(card, small_whole):
+    report = small_whole.report
+    assert card.startswith("# Prismat model: tiny\n")
+    assert "Windows: structure, text, xrd." in card
+    assert f"{report['cost']['parameters']:,} trained parameters, 16 dimensions, pair heads" in card
+    assert (
+        f"Trained on {report['split']['train']} of {report['dataset']['records']} records of small (CC0"
+        in card
+    )
+    assert f"Split {report['split']['hash'][:12]}" in card
+    assert "## Limits" in card
+
+
+def test_every_direction_has_its_row_beside_the_baseline(card, small_whole):
+    rows = {line.split(" | ")[0].strip("| "): line for line in card.splitlines() if line.startswith("| ")}
+    report = small_whole.report
+    for direction, found in report["retrieval"].items():
+        if "pool" not in found:
+            continue
+        base = report["baselines"]["composition"][direction]
+        cells = [c.strip() for c in rows[direction].strip("| ").split("|")]
+        assert cells[2:4] == [f"{found['recall@1']:.3f}", f"{found['recall@10']:.3f}"]
+        assert cells[5:] == [f"{base['recall@1']:.3f}", f"{base['recall@10']:.3f}"]
+
+
+def test_a_report_without_baselines_leaves_their_cells_open(small_whole):
+    card = model_card(small_whole.engine.prismat, {**small_whole.report, "baselines": {}})
+    assert card.count("| – | – |") == 7
