@@ -67,7 +67,7 @@ class Whole:
 def quick(folder, job):
     """The whole way on the small set."""
     said = []
-    talk = Talk(note=lambda text: said.append(text), bar=lambda *what: said.append(what[:3]))
+    talk = Talk(note=said.append, bar=lambda *what: said.append(what[:3]))
     report, engine = quickstart(small.SmallSource(), folder, job, talk, store_settings(job.recipe, workers=1))
     return Whole(folder, job, report, engine, said)
 

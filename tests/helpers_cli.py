@@ -8,62 +8,42 @@ from unittest.mock import patch
 
 from prismat.cli import main
 
-TINY = [
-    "--job.recipe.name",
-    "tiny",
-    "--job.recipe.encoders.structure.width",
-    "16",
-    "--job.recipe.encoders.structure.cgcnn.width",
-    "8",
-    "--job.recipe.encoders.structure.cgcnn.layers",
-    "1",
-    "--job.recipe.encoders.structure.cgcnn.out",
-    "16",
-    "--job.recipe.encoders.structure.composition.hidden",
-    "16",
-    "--job.recipe.encoders.structure.composition.out",
-    "16",
-    "--job.recipe.encoders.structure.lattice.hidden",
-    "16",
-    "--job.recipe.encoders.structure.lattice.out",
-    "16",
-    "--job.recipe.encoders.text.kind",
-    "bpe",
-    "--job.recipe.encoders.text.vocabulary",
-    "320",
-    "--job.recipe.encoders.text.bpe.width",
-    "16",
-    "--job.recipe.encoders.text.bpe.layers",
-    "1",
-    "--job.recipe.encoders.text.bpe.hidden",
-    "32",
-    "--job.recipe.encoders.text.bpe.max-tokens",
-    "48",
-    "--job.recipe.encoders.xrd.channels",
-    "8",
-    "--job.recipe.encoders.xrd.bottleneck",
-    "8",
-    "--job.recipe.encoders.xrd.hidden",
-    "16",
-    "--job.recipe.encoders.xrd.out",
-    "16",
-    "--job.recipe.projection.dim",
-    "16",
-    "--job.recipe.projection.hidden",
-    "16",
-    "--job.recipe.profile.points",
-    "256",
-    "--job.train.steps",
-    "6",
-    "--job.train.batch",
-    "32",
-    "--job.train.evaluate-every",
-    "3",
-    "--job.split.fractions",
-    "0.5",
-    "0.25",
-    "0.25",
-]
+SETTINGS = {
+    "recipe.name": ["tiny"],
+    "recipe.encoders.structure.width": [16],
+    "recipe.encoders.structure.cgcnn.width": [8],
+    "recipe.encoders.structure.cgcnn.layers": [1],
+    "recipe.encoders.structure.cgcnn.out": [16],
+    "recipe.encoders.structure.composition.hidden": [16],
+    "recipe.encoders.structure.composition.out": [16],
+    "recipe.encoders.structure.lattice.hidden": [16],
+    "recipe.encoders.structure.lattice.out": [16],
+    "recipe.encoders.text.kind": ["bpe"],
+    "recipe.encoders.text.vocabulary": [320],
+    "recipe.encoders.text.bpe.width": [16],
+    "recipe.encoders.text.bpe.layers": [1],
+    "recipe.encoders.text.bpe.hidden": [32],
+    "recipe.encoders.text.bpe.max-tokens": [48],
+    "recipe.encoders.xrd.channels": [8],
+    "recipe.encoders.xrd.bottleneck": [8],
+    "recipe.encoders.xrd.hidden": [16],
+    "recipe.encoders.xrd.out": [16],
+    "recipe.projection.dim": [16],
+    "recipe.projection.hidden": [16],
+    "recipe.profile.points": [256],
+    "train.steps": [6],
+    "train.batch": [32],
+    "train.evaluate-every": [3],
+    "split.fractions": [0.5, 0.25, 0.25],
+}
+
+
+def options(settings):
+    """Settings of a job as words of a command line."""
+    return [str(word) for name, values in settings.items() for word in (f"--job.{name}", *values)]
+
+
+TINY = options(SETTINGS)
 """Options of ``train`` and ``quickstart`` that make a training of a second."""
 
 

@@ -30,9 +30,9 @@ PROTOTYPES = {
         "F m -3 m",
         [[(0, 0, 0)], [(0.5, 0.5, 0.5)]],
         "Li-F 4.03, Li-Cl 5.13, Li-Br 5.50, Na-F 4.63, Na-Cl 5.64, Na-Br 5.97, K-F 5.34, K-Cl 6.29, "
-        "K-Br 6.60, K-I 7.07, Rb-Cl 6.59, Rb-I 7.34, Ag-Cl 5.55, Ag-Br 5.77, Mg-O 4.21, Ca-O 4.81, Sr-O 5.16, "
-        "Ba-O 5.54, Ni-O 4.18, Co-O 4.26, Mn-O 4.44, Cd-O 4.70, Mg-S 5.20, Ca-S 5.69, Ba-S 6.39, Pb-S 5.94, "
-        "Pb-Te 6.46, Ti-N 4.24, Ti-C 4.33, V-N 4.13, Zr-C 4.70, Zn-S 5.06, Cd-S 5.43",
+        "K-Br 6.60, K-I 7.07, Rb-Cl 6.59, Rb-I 7.34, Ag-Cl 5.55, Ag-Br 5.77, Mg-O 4.21, Ca-O 4.81, "
+        "Sr-O 5.16, Ba-O 5.54, Ni-O 4.18, Co-O 4.26, Mn-O 4.44, Cd-O 4.70, Mg-S 5.20, Ca-S 5.69, Ba-S 6.39, "
+        "Pb-S 5.94, Pb-Te 6.46, Ti-N 4.24, Ti-C 4.33, V-N 4.13, Zr-C 4.70, Zn-S 5.06, Cd-S 5.43",
     ),
     "zincblende": (
         "F -4 3 m",
@@ -126,12 +126,12 @@ def _material(kind, words):
     names = {row["symbol"]: row["name"] for row in table()}
     name = " ".join([*(names[s] for s in symbols[:-1]), ANIONS[symbols[-1]]])
     title = TITLES[sum(map(ord, words[0] + kind)) % len(TITLES)].format(name=name, kind=kind)
-    id = f"{kind.replace(' ', '_')}_{words[0]}"
+    name = f"{kind.replace(' ', '_')}_{words[0]}"
     tags = (
         {"mineral": MINERALS[words[0]]} if kind in ("rock salt", "fluorite") and words[0] in MINERALS else {}
     )
     angles = HEXAGONAL if kind == "wurtzite" else CUBIC
-    return Material(id, _crystal(kind, symbols, (a, a, c, *angles)), {"title": title}, tags=tags)
+    return Material(name, _crystal(kind, symbols, (a, a, c, *angles)), {"title": title}, tags=tags)
 
 
 def _mixed(name):
@@ -214,6 +214,27 @@ def write_folder(folder, step=2):
     return folder
 
 
+def write_bert(folder):
+    """A transformer of random weights with a vocabulary of the titles' words, as Hugging Face keeps them."""
+    import torch
+    import transformers
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    titles = " ".join(m.texts.get("title", "") for m in materials() if isinstance(m, Material))
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *sorted(set(titles.split()))]
+    tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    ends = [("[CLS]", 2), ("[SEP]", 3)]
+    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    torch.manual_seed(0)
+    config = transformers.BertConfig(vocab_size=len(words), max_position_embeddings=24, **sizes)
+    transformers.BertModel(config).save_pretrained(folder)
+    return folder
+
+
 def tiny_recipe(**others):
     """All three windows, as narrow as the encoders go."""
     structure = CrystalConfig(
@@ -238,7 +259,10 @@ def tiny_recipe(**others):
     return Recipe(**{**settings, **others})
 
 
-def tiny_job(recipe=None, split=SplitConfig(fractions=(0.6, 0.2, 0.2), seed=2), **train):
+SPLIT = SplitConfig(fractions=(0.6, 0.2, 0.2), seed=2)
+
+
+def tiny_job(recipe=None, split=SPLIT, **train):
     """A training of seconds."""
     settings = {"steps": 20, "batch": 40, "evaluate_every": 5, "seed": 1}
     return Job(recipe or tiny_recipe(), TrainConfig(**{**settings, **train}), split)

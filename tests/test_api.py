@@ -11,9 +11,13 @@ from safetensors.torch import save_file
 
 import helpers_small as small
 from prismat.api import FORMAT_VERSION, Prismat, load
+from prismat.encoders.huggingface import TextHeadConfig
 from prismat.errors import BadInputError, VersionError
 from prismat.files import sha256
 from prismat.material import Pattern
+from prismat.recipes.base import TextConfig
+from prismat.search.engine import open_index
+from prismat.tasks.indexing import build_index
 from prismat.tasks.quickstart import train_recipe
 
 NAMES = ("rock_salt_Na-Cl", "rutile_Ti-O", "marmatite")
@@ -128,7 +132,7 @@ def test_embed_takes_one_kind_of_input(prismat):
         prismat.embed()
     with pytest.raises(BadInputError, match="2 kinds of input given"):
         prismat.embed(texts=["a"], structures=kinds()["structures"])
-    with pytest.raises(BadInputError, match="text: nothing to embed. Give at least one"):
+    with pytest.raises(BadInputError, match=r"text: nothing to embed\. Give at least one"):
         prismat.embed(texts=[])
 
 
@@ -139,7 +143,7 @@ def test_a_window_the_model_lacks_is_named(shared):
 
 @pytest.mark.parametrize("text", ["", "  \n", "?!"])
 def test_a_text_that_says_nothing_is_refused(prismat, text):
-    with pytest.raises(BadInputError, match="text: query (is empty|has no letter and no digit)"):
+    with pytest.raises(BadInputError, match=r"text: query (is empty|has no letter and no digit)"):
         prismat.embed(texts=["halite", text])
 
 
@@ -158,7 +162,7 @@ def test_patterns_that_cannot_be_used_are_named(prismat):
         BadInputError, match=r"record 'pattern 1', xrd: NaN or infinity in the pattern\. Remove"
     ):
         prismat.embed(patterns=[good, Pattern(good.two_theta, bad)])
-    with pytest.raises(BadInputError, match="pattern 0.*nothing but background and noise"):
+    with pytest.raises(BadInputError, match=r"pattern 0.*nothing but background and noise"):
         prismat.embed(patterns=[Pattern(good.two_theta, np.ones_like(bad))])
 
 
@@ -252,3 +256,67 @@ def test_models_are_never_in_training_mode(prismat, small_run):
     assert not prismat.model.training
     model = load(small_run.folder).model.train()
     assert not Prismat(model, prismat.recipe, prismat.reader, prismat.shapes).model.training
+
+
+@pytest.fixture(scope="module", params=["frozen", "tuned"])
+def pretrained(request, small_prepared, small_store, tmp_path_factory):
+    """A model around a Hugging Face encoder, its run, and the encoder's folder."""
+    pytest.importorskip("transformers")
+    root = tmp_path_factory.mktemp(request.param)
+    bert = small.write_bert(root / "bert")
+    text = TextConfig(kind=request.param, model=str(bert), head=TextHeadConfig(hidden=16, out=16))
+    encoders = replace(small.tiny_recipe().encoders, text=text)
+    recipe = small.tiny_recipe(encoders=encoders, windows=("structure", "text"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PRISMAT_CACHE", str(root / "cache"))
+        prismat = train_recipe(small_prepared, small.tiny_job(recipe, steps=3), root / "run").prismat
+        build_index(prismat, small_store, root / "run/index")
+    return prismat, root / "run", bert
+
+
+def test_models_around_a_pretrained_encoder_come_back(pretrained):
+    prismat, run, _ = pretrained
+    again = load(run)
+    assert again.hash == prismat.hash
+    texts = ["Refinement of halite", "an unknown word"]
+    expected, found = prismat.embed(texts=texts), again.embed(texts=texts)
+    frozen = prismat.recipe.encoders.text.kind == "frozen"
+    assert set(found) == {"text@structure"} | ({"sentence"} if frozen else set())
+    for key, vectors in found.items():
+        np.testing.assert_array_equal(vectors, expected[key])
+    names = {"config.json", "model.safetensors", "README.md"} | ({"lexicon.json"} if frozen else set())
+    assert {p.name for p in (run / "model").iterdir()} == names
+
+
+def test_their_indexes_search(pretrained):
+    prismat, run, _ = pretrained
+    title = "High-pressure study of potassium fluoride"
+    hits = open_index(run / "index", load(run)).search(text=title, k=111)
+    key = "sentence" if prismat.recipe.encoders.text.kind == "frozen" else "text@structure"
+    texts = [h for h in hits if key in h.scores]
+    assert all(set(h.scores) == {"structure@text", key} for h in texts)
+    assert len(texts) < len(hits)
+    best = max(texts, key=lambda h: h.scores[key])
+    assert (best.title, best.scores[key]) == (title, pytest.approx(1, abs=1e-4))
+
+
+def test_other_weights_of_a_frozen_encoder_are_refused(pretrained):
+    prismat, run, bert = pretrained
+    texts = ["Refinement of halite"]
+    expected = prismat.embed(texts=texts)
+    changed = bytearray((bert / "model.safetensors").read_bytes())
+    changed[-1] ^= 1
+    # Renamed, not overwritten: the model in memory may still look at the old file.
+    (bert / "new").write_bytes(bytes(changed))
+    (bert / "model.safetensors").rename(bert / "old")
+    (bert / "new").rename(bert / "model.safetensors")
+    try:
+        if prismat.recipe.encoders.text.kind == "frozen":
+            with pytest.raises(BadInputError, match=r"the model needs .*the version of its weights"):
+                load(run)
+        else:
+            # All weights of a tuned encoder lie in the model's own file.
+            found = load(run).embed(texts=texts)
+            np.testing.assert_array_equal(found["text@structure"], expected["text@structure"])
+    finally:
+        (bert / "old").rename(bert / "model.safetensors")

@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 import helpers_small as small
-from helpers_cli import TINY, call
+from helpers_cli import SETTINGS, TINY, call, options
 from prismat.api import load
 from prismat.commands.build import SourceOptions, summary
 from prismat.errors import BadInputError
@@ -114,7 +114,7 @@ def test_quickstart_does_everything(commanded, tmp_path):
         1,
     )
     # The store was made with the usual profile grid, which a recipe without patterns may share.
-    words = [w for w in TINY if w not in ("--job.recipe.profile.points", "256")]
+    words = options({k: v for k, v in SETTINGS.items() if k != "recipe.profile.points"})
     said = call("quickstart", "--out", tmp_path, *source, *words, *windows)
     assert said.code == 0, said.err
     assert "zeolite framework" in said.out

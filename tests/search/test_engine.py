@@ -135,9 +135,9 @@ def test_bad_queries_are_refused(small_engine):
         small_engine.search(text="oxide", with_=["Xx"])
     with pytest.raises(BadInputError, match="k is 0"):
         small_engine.search(text="oxide", k=0)
-    with pytest.raises(BadInputError, match="weight 1.0 for 'xrd'"):
+    with pytest.raises(BadInputError, match=r"weight 1\.0 for 'xrd'"):
         small_engine.search(text="oxide", weights={"xrd": 1.0})
-    with pytest.raises(BadInputError, match=r"record 'query'.*no such file|record 'query'"):
+    with pytest.raises(BadInputError, match="record 'query'"):
         small_engine.search(structure="nowhere.cif")
 
 

@@ -109,7 +109,7 @@ def test_polymorph_galleries_hold_one_formula(prismat, everything, small_prepare
     result = evaluator.polymorph(prismat, embedded)
     left, right = embedded.vectors["xrd@structure"], embedded.vectors["structure@xrd"]
     records = small_prepared.records
-    formulas = [small.crystal(id).formula for id in records.ids]
+    formulas = [small.crystal(name).formula for name in records.ids]
     ranks, pools = [], []
     for i, formula in enumerate(formulas):
         gallery = [j for j, other in enumerate(formulas) if other == formula]

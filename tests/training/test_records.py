@@ -24,9 +24,9 @@ def test_rows_follow_the_store(records, small_store):
 
 
 def test_fractions_are_those_of_the_crystals(records):
-    for row, id in enumerate(records.ids):
+    for row, name in enumerate(records.ids):
         expected = np.zeros(99)
-        for symbol, share in small.crystal(id).fractions.items():
+        for symbol, share in small.crystal(name).fractions.items():
             expected[atomic_number(symbol)] = share
         np.testing.assert_allclose(records.fractions[row], expected, atol=1e-6)
 

@@ -123,7 +123,7 @@ def test_another_job_is_refused_and_leaves_the_run_alone(small_prepared, small_s
 
 def test_graph_settings_must_be_those_of_the_store(small_prepared, tmp_path):
     recipe = small.tiny_recipe(graph=StructureSettings(neighbors=8))
-    with pytest.raises(MismatchError, match="prismat prepare.*with the recipe's settings"):
+    with pytest.raises(MismatchError, match=r"prismat prepare.*with the recipe's settings"):
         train_recipe(small_prepared, small.tiny_job(recipe), tmp_path)
     assert list(tmp_path.iterdir()) == []
 

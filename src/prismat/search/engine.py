@@ -42,8 +42,9 @@ DEFAULT_BLEND = Blend(
     raw={"text": 1.0, "xrd": 1.0, "structure": 0.0},
 )
 """Words are compared with structures and with the record's own words, a pattern with patterns, a structure
-with structures. A record in an index has its simulated pattern: on validation crystals with distorted patterns,
-pattern against pattern found more than pattern against structure, profile and learned vector together most.
+with structures. A record in an index has its simulated pattern: on validation crystals with distorted
+patterns, pattern against pattern found more than pattern against structure, and profile and learned vector
+together most.
 """
 
 

@@ -61,9 +61,10 @@ class TrainConfig:
         curriculum: pair weights by progress.
         optimizer: AdamW and its schedule.
         seed: of weights, batches and views.
+        tensorboard: also write event files (extra ``tracking``).
     """
 
-    steps: int = 600
+    steps: int = 400
     batch: int = 512
     micro_batches: int = 1
     evaluate_every: int = 100
@@ -71,6 +72,7 @@ class TrainConfig:
     curriculum: tuple[Stage, ...] = ()
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     seed: int = 0
+    tensorboard: bool = False
 
 
 @runtime_checkable

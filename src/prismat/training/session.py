@@ -161,7 +161,11 @@ def train(
     write_text(folder / "split.json", prepared.split.to_json())
     trainer = Trainer(model.train(), objective, data, prepared.rows["train"], job.train)
     outcome = trainer.fit(
-        folder / "checkpoint", identity, lambda _: validate(prismat, data), Tracker(folder), progress
+        folder / "checkpoint",
+        identity,
+        lambda _: validate(prismat, data),
+        Tracker(folder, job.train.tensorboard),
+        progress,
     )
     model.eval()
     scales = {name: float(objective.scale(name).detach()) for name in objective.log_scale}
