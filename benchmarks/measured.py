@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import tyro
 from _machine import describe, write
 
-from prismat.commands.use import load_run
+from prismat.api import load
 from prismat.elements import MAX_Z
 from prismat.errors import BadInputError
 from prismat.material import Pattern
@@ -51,7 +51,7 @@ class Options:
 
 def main(options: Options) -> None:
     """Measures both ways of finding a pattern's crystal, with and without knowing its elements."""
-    model, store = load_run(options.run), Store(options.run / "store")
+    model, store = load(options.run), Store(options.run / "store")
     engine = SearchEngine.open(model, options.run / "index")
     learned = SearchEngine(model, engine.index, LEARNED)
     table = store.table.to_pydict()

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import prismat
-from prismat.commands.use import load_run
+from prismat.api import load
 from prismat.files import replacing
 from prismat.modalities.measured import from_measured
 from prismat.modalities.rendering import ProfileSettings, render
@@ -44,7 +44,7 @@ class Options:
 
 def draw(options: Options) -> None:
     """Draws both searches side by side."""
-    model = load_run(options.run)
+    model = load(options.run)
     engine = SearchEngine.open(model, options.run / "index")
     figure = Figure(figsize=(12, 4.6), dpi=160, facecolor="white")
     left, right = figure.subplots(1, 2, width_ratios=[1.15, 1], gridspec_kw={"wspace": 0.08})

@@ -85,7 +85,7 @@ class Prismat:
             k: digest(v.tolist() if v.ndim == 0 else _bytes_hash(v))
             for k, v in self.model.state_dict().items()
         }
-        return digest(weights, to_json(self.recipe), self.reader.describe() if self.reader else None)
+        return digest(weights, to_json(self.recipe), self.reader.identity() if self.reader else None)
 
     def embed(
         self,
@@ -186,7 +186,7 @@ class Prismat:
 
 
 def load(folder: str | Path, cache: Path | None = None) -> Prismat:
-    """Loads a trained model from its folder, or from a run folder that holds one.
+    """Loads a trained model from its folder, a run folder, or a quickstart folder.
 
     Args:
         folder: a folder with config.json and model.safetensors, or a run with a ``model`` folder.
@@ -197,7 +197,8 @@ def load(folder: str | Path, cache: Path | None = None) -> Prismat:
         VersionError: written by a newer format.
     """
     folder = Path(folder)
-    folder = folder / "model" if (folder / "model" / "config.json").is_file() else folder
+    inside = [folder / "run" / "model", folder / "model"]
+    folder = next((f for f in inside if (f / "config.json").is_file()), folder)
     path = folder / "config.json"
     if not path.is_file():
         raise BadInputError(f"no model in {folder}", remedy="Train one: prismat quickstart.")

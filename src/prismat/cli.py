@@ -20,7 +20,12 @@ def main() -> None:
     # moyo tells of every non-primitive cell it is given; nobody can act on it.
     logging.getLogger("moyo").setLevel(logging.ERROR)
     try:
-        command = tyro.cli(_commands(), prog="prismat", description="Materials search across modalities.")
+        command = tyro.cli(
+            _commands(),
+            prog="prismat",
+            description="Materials search across modalities.",
+            config=(tyro.conf.AvoidSubcommands,),
+        )
         command.run()
     except PrismatError as error:
         sys.exit(f"prismat: {error}")

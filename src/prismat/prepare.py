@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -71,9 +72,10 @@ def prepare(
         _same_job(store.info["job"], job, folder)
         return store
     _claim(folder, job)
+    started = time.monotonic()
     with _explained(folder):
         _write_shards(source, folder, settings, progress)
-    return _finish(folder, source, job)
+    return _finish(folder, source, job, time.monotonic() - started)
 
 
 def _job(source: Source, settings: PrepareSettings) -> dict:
@@ -263,7 +265,7 @@ def describe(material: Material, cell: StandardCell | None) -> dict:
     }
 
 
-def _finish(folder: Path, source: Source, job: dict) -> Store:
+def _finish(folder: Path, source: Source, job: dict, seconds: float) -> Store:
     """Writes the rejects file and, last of all, store.json, which makes the store valid."""
     shards = sorted(p for p in folder.glob("shard-*") if (p / "shard.json").is_file())
     described: list[dict[str, Any]] = [{"name": p.name, **_summary(p)} for p in shards]
@@ -276,6 +278,7 @@ def _finish(folder: Path, source: Source, job: dict) -> Store:
         "hash": digest([s["hash"] for s in described]),
         "records": kept,
         "rejected": sum(1 for _ in _rejects(shards)),
+        "prepare_s": round(seconds, 1),
         "licence": source.licence,
         "citation": source.citation,
         "xrd": XrdSettings(**job["settings"]["xrd"]).metadata(),

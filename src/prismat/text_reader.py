@@ -31,11 +31,15 @@ class TextReader(Protocol):
         ...
 
     def describe(self) -> dict[str, str]:
-        """Which weights and vocabulary are really used, for reports and hashes."""
+        """Which weights and vocabulary are really used, and where they came from, for reports."""
         ...
 
+    def identity(self) -> dict[str, str]:
+        """What of the description decides results: the same bytes count alike from wherever they came."""
+        return {k: v for k, v in self.describe().items() if k != "weights_from"}
 
-class FrozenReader:
+
+class FrozenReader(TextReader):
     """Sentence embeddings from a frozen encoder, cached on disk, beside the element channel.
 
     Args:
@@ -77,7 +81,7 @@ class FrozenReader:
         }
 
 
-class TokenReader:
+class TokenReader(TextReader):
     """Token ids for an encoder whose weights are trained.
 
     Args:
@@ -96,7 +100,7 @@ class TokenReader:
         return {"encoder": "byte-pair tokens", "tokenizer_hash": digest(self.tokenizer.to_str())}
 
 
-class EncoderReader:
+class EncoderReader(TextReader):
     """Token ids from the tokeniser that a pretrained encoder came with.
 
     Args:

@@ -7,7 +7,6 @@ import pytest
 import helpers_small as small
 from helpers_cli import call
 from prismat.api import load
-from prismat.commands.use import load_run
 from prismat.store import Store
 
 
@@ -181,5 +180,5 @@ def test_embed_says_what_is_wrong(commanded, tmp_path, words, message):
 
 def test_a_model_is_found_in_every_folder_that_holds_it(commanded, small_whole):
     expected = load(commanded.run).hash
-    assert load_run(commanded.run).hash == load_run(commanded.run / "model").hash == expected
-    assert load_run(small_whole.folder).hash == small_whole.engine.prismat.hash
+    assert load(commanded.run).hash == load(commanded.run / "model").hash == expected
+    assert load(small_whole.folder).hash == small_whole.engine.prismat.hash

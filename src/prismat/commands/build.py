@@ -179,7 +179,7 @@ class Evaluate:
         with talking() as talk:
             main = flow.train_recipe(prepared, job, self.run_folder, talk)
             baselines = flow.run_baselines(prepared, job, self.run_folder, talk)
-        report = flow.evaluate_and_report(prepared, job, main, baselines, self.run_folder, {})
+        report = flow.evaluate_and_report(prepared, job, main, baselines, self.run_folder)
         if self.json:
             print(json.dumps(report, indent=2, ensure_ascii=False))
             return

@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from prismat.api import Prismat, load
+from prismat.api import load
 from prismat.commands.talk import Run, hit_json, hits_table
 from prismat.errors import BadInputError
 from prismat.files import replacing
@@ -40,19 +40,13 @@ class Embed:
 
     def run(self) -> None:
         """Embeds and says what was written."""
-        prismat = load_run(self.run_folder)
+        prismat = load(self.run_folder)
         patterns = [read_xy(p, record=str(p)) for p in self.patterns]
         vectors = prismat.embed(list(self.structures) or None, self.texts or None, patterns or None)
         names = [str(n) for n in (*self.structures, *self.texts, *self.patterns)]
         with replacing(self.out) as temporary, temporary.open("wb") as stream:
             np.savez(stream, allow_pickle=False, names=np.array(names), **vectors)
         print(f"{len(names)} embedded under {', '.join(vectors)} → {self.out}")
-
-
-def load_run(folder: Path) -> Prismat:
-    """The model of a quickstart folder, a run folder or a model folder."""
-    inner = folder / "run"
-    return load(inner if (inner / "model").is_dir() else folder)
 
 
 @dataclass(frozen=True)
@@ -71,7 +65,7 @@ class IndexCommand:
 
     def run(self) -> None:
         """Builds the index and says what to run next."""
-        prismat, store = load_run(self.run_folder), Store(self.store)
+        prismat, store = load(self.run_folder), Store(self.store)
         folder = self.out or self.run_folder / "index"
         index = build_index(prismat, store, folder)
         print(f"{len(index):,} records under {', '.join(index.vectors)} → {folder}")
@@ -146,7 +140,7 @@ class Search:
         """Searches and prints the results."""
         pattern = read_xy(self.xrd, record=str(self.xrd), wavelength=self.wavelength) if self.xrd else None
         query = Query(self.text, self.structure, pattern, self.weights, self.filter.filter(), self.k)
-        hits = SearchEngine.open(load_run(self.run_folder), self.run_folder / "index").answer(query)
+        hits = SearchEngine.open(load(self.run_folder), self.run_folder / "index").answer(query)
         if self.json:
             print(json.dumps({"hits": [hit_json(h) for h in hits]}, indent=2, ensure_ascii=False))
         else:

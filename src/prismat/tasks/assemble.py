@@ -39,27 +39,17 @@ def judge(trained: Trained, evaluator: Evaluator) -> Judged:
     return Judged(trained, embedded, evaluator.retrieval(trained.prismat, embedded))
 
 
-def compare(
-    main: Judged, other: Judged, evaluator: Evaluator
-) -> dict[str, dict[str, tuple[float, float, float]]]:
+def compare(main: Judged, other: Judged) -> dict[str, dict[str, tuple[float, float, float]]]:
     """Recall@1 and recall@10, main − other, over the same queries: (mean, low, high) of 95 %."""
     found = {}
     for direction, result in main.results.items():
         against = other.results.get(direction)
         if against is None or len(against.ranks) != len(result.ranks):
             continue
-        groups = _query_groups(main, evaluator, direction)
         found[direction] = {
-            f"recall@{k}": paired_difference(result.hits(k), against.hits(k), groups) for k in (1, 10)
+            f"recall@{k}": paired_difference(result.hits(k), against.hits(k), result.groups) for k in (1, 10)
         }
     return found
-
-
-def _query_groups(judged: Judged, evaluator: Evaluator, direction: str) -> np.ndarray | None:
-    if "->" not in direction:
-        return None
-    query, gallery = direction.split("->")
-    return evaluator.scores(judged.trained.prismat, judged.embedded, query, gallery)[2]
 
 
 def formula_text(judged: Judged, prepared: Prepared, evaluator: Evaluator) -> dict[str, RetrievalResult]:
@@ -76,8 +66,9 @@ def formula_text(judged: Judged, prepared: Prepared, evaluator: Evaluator) -> di
     query = prismat.embed(texts=texts)
     # Crystals that the same words describe are all right answers, as everywhere.
     relevant = evaluator.relevant["structure"][keep][:, keep] | same_matrix(text_labels(texts))
+    groups = evaluator.groups[evaluator.rows[keep]]
     scores = query[prismat.key("text", "structure")] @ judged.embedded.vectors[key][keep].T
-    return {"text_with_formula->structure": retrieval_metrics(scores, relevant)}
+    return {"text_with_formula->structure": retrieval_metrics(scores, relevant, groups)}
 
 
 def assemble(
@@ -106,7 +97,7 @@ def assemble(
         "retrieval": retrieval,
         "apart": apart,
         "baselines": described,
-        "differences": _by_direction({name: compare(main, b, evaluator) for name, b in baselines.items()}),
+        "differences": _by_direction({name: compare(main, b) for name, b in baselines.items()}),
         "cost": {
             **cost,
             "train_s": round(outcome.seconds, 1),

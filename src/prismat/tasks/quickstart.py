@@ -112,13 +112,12 @@ def evaluate_and_report(
     main: Trained,
     baselines: dict[str, Trained],
     folder: Path,
-    cost: dict[str, float],
 ) -> dict[str, Any]:
     """Measures all models on the test rows, once, and writes report.json and report.html."""
     evaluator = test_evaluator(prepared, job)
     judged: Judged = judge(main, evaluator)
     others = {name: judge(trained, evaluator) for name, trained in baselines.items()}
-    report = assemble(judged, others, prepared, evaluator, cost)
+    report = assemble(judged, others, prepared, evaluator, {"prepare_s": prepared.store.info["prepare_s"]})
     write_report(folder, report, figures(judged, prepared, evaluator))
     main.prismat.card = model_card(main.prismat, report)
     write_text(folder / "model" / "README.md", main.prismat.card)
@@ -141,12 +140,12 @@ def quickstart(
         The report, and an engine that searches all records.
     """
     settings = settings or store_settings(job.recipe)
-    store, prepare_s = prepare_source(source, folder / "store", settings, talk)
+    store, _ = prepare_source(source, folder / "store", settings, talk)
     talk.note(f"{len(store):,} crystals in {folder / 'store'}, {store.info['rejected']} rejected")
     prepared = open_prepared(store, job.split)
     run = folder / "run"
     main = train_recipe(prepared, job, run, talk)
     baselines = run_baselines(prepared, job, run, talk)
-    report = evaluate_and_report(prepared, job, main, baselines, run, {"prepare_s": round(prepare_s, 1)})
+    report = evaluate_and_report(prepared, job, main, baselines, run)
     index = build_index(main.prismat, store, folder / "index")
     return report, SearchEngine(main.prismat, index)

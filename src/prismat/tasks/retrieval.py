@@ -34,6 +34,7 @@ class RetrievalResult:
         ranks: rank of each query, shape (queries,).
         ci95: lower and upper end of the 95 % bootstrap interval, by metric.
         note: how the pool was drawn, where that is not the whole gallery.
+        groups: cluster of each query for intervals, shape (queries,); None where each stands for itself.
     """
 
     pool: float
@@ -44,6 +45,7 @@ class RetrievalResult:
     ranks: Int[np.ndarray, " queries"]
     ci95: dict[str, tuple[float, float]] = field(default_factory=dict)
     note: str = ""
+    groups: Int[np.ndarray, " queries"] | None = None
 
     @property
     def queries(self) -> int:
@@ -294,4 +296,5 @@ def _summarise(
         chance=float(point[-1]),
         ranks=ranks.astype(np.int64),
         ci95=ci95,
+        groups=None if groups is None else groups.astype(np.int64),
     )

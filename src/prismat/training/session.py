@@ -155,7 +155,7 @@ def train(
     objective = build_objective(recipe)
     prismat = Prismat(model, recipe, text.reader, text.shapes)
     data = store_data(prepared, prismat, text)
-    identity = digest(to_json(job), prepared.split.hash, text.reader.describe() if text.reader else None)
+    identity = digest(to_json(job), prepared.split.hash, text.reader.identity() if text.reader else None)
     check_job(folder / "checkpoint", identity)
     write_json(folder / "config.json", to_json(job))
     write_text(folder / "split.json", prepared.split.to_json())
