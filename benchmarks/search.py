@@ -91,6 +91,10 @@ def main(records: int = 1_000_000) -> None:
         results["share_passing_the_filter"] = round(float(mask.mean()), 5)
         results["matrix_vector_product_alone"] = milliseconds(lambda: gallery @ one)
         results["top_k_one_query"] = milliseconds(lambda: top_k(queries[:1], gallery, K))
+        results["top_k_one_query_by_records"] = {
+            str(size): milliseconds(lambda part=gallery[:size]: top_k(queries[:1], part, K))
+            for size in (10_000, 100_000, records)
+        }
         results["top_k_one_query_k_1000"] = milliseconds(lambda: top_k(queries[:1], gallery, 1000))
         results["top_k_filtered"] = milliseconds(lambda: top_k(queries[:1], gallery, K, mask))
         results["top_k_100_queries"] = milliseconds(lambda: top_k(queries, gallery, K), 3)

@@ -125,7 +125,7 @@ def test_differences_are_taken_query_by_query(report, judged, small_run):
                 assert mean == pytest.approx(model[metric] - other[metric], abs=1e-9)
                 assert low <= mean <= high
     main, evaluator = judged
-    itself = compare(main, main, evaluator)
+    itself = compare(main, main)
     assert set(itself) == DIRECTIONS
     assert {v for entry in itself.values() for value in entry.values() for v in value} == {0.0}
 
