@@ -124,7 +124,7 @@ def test_differences_are_taken_query_by_query(report, judged, small_run):
                 model, other = report["retrieval"][direction], report["baselines"][name][direction]
                 assert mean == pytest.approx(model[metric] - other[metric], abs=1e-9)
                 assert low <= mean <= high
-    main, evaluator = judged
+    main, _ = judged
     itself = compare(main, main)
     assert set(itself) == DIRECTIONS
     assert {v for entry in itself.values() for value in entry.values() for v in value} == {0.0}
