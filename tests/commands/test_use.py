@@ -137,6 +137,13 @@ def test_index_goes_where_it_is_asked_to(commanded, tmp_path):
         (f / "table.parquet").read_bytes() for f in (tmp_path / "there", commanded.run / "index")
     )
     assert first == second
+    assert f"--index {tmp_path / 'there'}" in said.out
+    shutil.copytree(commanded.run / "model", tmp_path / "model")
+    found = call("search", "--run", tmp_path, "--index", tmp_path / "there", "--text", "oxide", "--json")
+    usual = call("search", "--run", commanded.run, "--text", "oxide", "--json")
+    assert found.code == 0
+    assert json.loads(found.out) == json.loads(usual.out)
+    assert call("search", "--run", tmp_path, "--text", "oxide").code == 1
 
 
 def test_embed_writes_arrays_without_pickle(commanded, scan, tmp_path):

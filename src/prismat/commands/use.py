@@ -69,7 +69,8 @@ class IndexCommand:
         folder = self.out or self.run_folder / "index"
         index = build_index(prismat, store, folder)
         print(f"{len(index):,} records under {', '.join(index.vectors)} → {folder}")
-        print(f'Next: prismat search --run {self.run_folder} --text "your words"')
+        where = f" --index {self.out}" if self.out else ""
+        print(f'Next: prismat search --run {self.run_folder}{where} --text "your words"')
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ class Search:
 
     Attributes:
         run_folder: a quickstart folder or a run with an index.
+        index: an index folder made with the same model; ``RUN/index`` where not given.
         text: words.
         structure: a CIF or POSCAR file.
         xrd: a .xy or .xye file of a powder pattern.
@@ -127,6 +129,7 @@ class Search:
     """
 
     run_folder: Run = Path("runs/quickstart")
+    index: Path | None = None
     text: str | None = None
     structure: Path | None = None
     xrd: Path | None = None
@@ -140,7 +143,8 @@ class Search:
         """Searches and prints the results."""
         pattern = read_xy(self.xrd, record=str(self.xrd), wavelength=self.wavelength) if self.xrd else None
         query = Query(self.text, self.structure, pattern, self.weights, self.filter.filter(), self.k)
-        hits = SearchEngine.open(load(self.run_folder), self.run_folder / "index").answer(query)
+        index = self.index or self.run_folder / "index"
+        hits = SearchEngine.open(load(self.run_folder), index).answer(query)
         if self.json:
             print(json.dumps({"hits": [hit_json(h) for h in hits]}, indent=2, ensure_ascii=False))
         else:
