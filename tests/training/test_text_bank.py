@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,7 +29,7 @@ class CountingReader(FrozenReader):
 
     def embed(self, texts, progress=None):
         self.asked += texts
-        return np.array([[len(t), t.count("e"), 1.0] for t in texts], dtype=np.float32)
+        return np.array([[len(t), t.count("e"), 1.0] for t in texts], dtype=np.float32).reshape(-1, 3)
 
 
 TITLES = ["Garnets of the Alps", "Zircon at high pressure", "", "Garnets of the Alps", "Zircon and garnet"]
@@ -71,7 +72,8 @@ def test_views_in_use_stand_title_first(records):
 def test_each_text_is_embedded_once(records):
     reader = CountingReader(training_lexicon(records, TRAIN))
     bank = build_text_bank(records, reader, TRAIN, {"title": 1.0, "context": 0.5})
-    assert len(reader.asked) == len(set(reader.asked)) == len(bank.embedding)
+    assert len(reader.asked) == len(set(reader.asked)) == len(bank.embedding) - 1
+    assert not bank.embedding[-1].any()
     assert bank.names == ("title", "context")
     assert bank.index[0, 2] == -1
     assert bank.index[0, 0] == bank.index[0, 3]
@@ -80,6 +82,15 @@ def test_each_text_is_embedded_once(records):
             if text:
                 assert reader.asked[bank.index[view, row]] == text
                 assert bank.embedding[bank.index[view, row], 0] == len(text)
+
+
+def test_a_store_without_any_text_gives_absent_records(records):
+    silent = replace(records, table={**records.table, "texts": [[]] * 5, "tags": [[]] * 5})
+    bank = build_text_bank(silent, CountingReader(training_lexicon(records, TRAIN)), TRAIN[:0], {})
+    batch = bank.batch(np.arange(5), ViewConfig(), None)
+    assert not batch.present.any()
+    assert batch.embedding.shape == (5, 3)
+    assert not batch.embedding.any()
 
 
 def test_a_training_record_does_not_see_its_own_mineral(records):

@@ -67,7 +67,8 @@ def build_text_bank(
     chemistry = [_channels(texts, records, own, reader.lexicon) for texts in views.values()]
     return TextBank(
         names=tuple(views),
-        embedding=reader.embed(distinct, progress).astype(np.float32),
+        # A last row of zeros is what index −1 finds: also in a store that holds no text at all.
+        embedding=np.pad(reader.embed(distinct, progress).astype(np.float32), ((0, 1), (0, 0))),
         chemistry=np.stack(chemistry),
         index=np.array([[position.get(t, -1) for t in texts] for texts in views.values()]),
         lexicon=LEXICON_COLUMNS,

@@ -42,14 +42,14 @@ class TextBank:
 
     Attributes:
         names: views; the first is the one evaluated.
-        embedding: sentence embeddings of the distinct texts, shape (texts, width).
+        embedding: sentence embeddings of the distinct texts, then a row of zeros, shape (rows, width).
         chemistry: element channels by view and record, shape (views, records, channels).
         index: row of ``embedding`` by view and record, −1 where there is no text, shape (views, records).
         lexicon: the slices of the chemistry channel that come from the lexicon.
     """
 
     names: tuple[str, ...]
-    embedding: Float[np.ndarray, "texts width"]
+    embedding: Float[np.ndarray, "rows width"]
     chemistry: Float[np.ndarray, "views records channels"]
     index: Int[np.ndarray, "views records"]
     lexicon: Int[np.ndarray, " some"]
