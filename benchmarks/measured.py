@@ -22,7 +22,7 @@ from _machine import describe, write
 from prismat.api import load
 from prismat.elements import MAX_Z
 from prismat.errors import BadInputError
-from prismat.material import Pattern
+from prismat.measurements import Pattern
 from prismat.modalities.formula_text import parse_formula
 from prismat.modalities.measured import from_measured
 from prismat.modalities.rendering import render

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from prismat.crystal import Crystal, make_site
 from prismat.encoders.xrd_cnn import XrdCnn
-from prismat.material import Pattern
+from prismat.measurements import Pattern
 from prismat.modalities.profile import ProfileSettings, XrdBatch, from_measured, render
 from prismat.modalities.xrd import Lines, XrdSettings, powder_lines
 from prismat.ragged import pack

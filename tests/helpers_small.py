@@ -14,7 +14,8 @@ from prismat.encoders.crystal import CrystalConfig
 from prismat.encoders.lattice import LatticeConfig
 from prismat.encoders.xrd_cnn import XrdCnnConfig
 from prismat.formats import to_cif
-from prismat.material import Material, Pattern, Property, Provenance, Reject
+from prismat.material import Material, Property, Provenance, Reject
+from prismat.measurements import Pattern
 from prismat.modalities.rendering import ProfileSettings
 from prismat.modalities.xrd import XrdSettings, powder_lines
 from prismat.model import ProjectionConfig

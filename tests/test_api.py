@@ -14,7 +14,7 @@ from prismat.api import FORMAT_VERSION, Prismat, load
 from prismat.encoders.huggingface import TextHeadConfig
 from prismat.errors import BadInputError, VersionError
 from prismat.files import sha256
-from prismat.material import Pattern
+from prismat.measurements import Pattern
 from prismat.recipes.base import TextConfig
 from prismat.search.engine import open_index
 from prismat.tasks.indexing import build_index

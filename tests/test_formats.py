@@ -257,8 +257,8 @@ def test_errors_name_record_and_field(text, message):
 
 
 def test_errors_of_objects_and_files(tmp_path):
-    with pytest.raises(BadInputError, match="not periodic"):
-        read_crystal(Atoms("H2", positions=[[0, 0, 0], [0, 0, 0.7]]))
+    with pytest.raises(BadInputError, match="not in three"):
+        read_crystal(Atoms("H2", positions=[[0, 0, 0], [0, 0, 0.7]], cell=[5, 5, 5], pbc=[1, 1, 0]))
     with pytest.raises(BadInputError, match=r"record '.*missing\.cif', file: cannot open"):
         read_crystal(tmp_path / "missing.cif")
     with pytest.raises(BadInputError, match="cannot open"):

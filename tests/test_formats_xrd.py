@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from prismat import formats_xrd
 from prismat.errors import BadInputError
 from prismat.formats_xrd import parse_xy, read_xy
-from prismat.material import Pattern
+from prismat.measurements import Pattern
 
 X = np.linspace(10, 60, 51)
 Y = np.arange(51) ** 2.0 + 0.5

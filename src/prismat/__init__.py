@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from prismat.formats import read_crystal as read_crystal
     from prismat.formats_xrd import read_xy as read_xy
     from prismat.material import Material as Material
-    from prismat.material import Pattern as Pattern
+    from prismat.measurements import Pattern as Pattern
     from prismat.recipes.base import Job as Job
     from prismat.recipes.base import Recipe as Recipe
     from prismat.search.engine import SearchEngine as SearchEngine

@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save_file
 from prismat.errors import BadInputError, VersionError
 from prismat.files import digest, replacing_folder, sha256, write_json, write_text
 from prismat.formats import read_crystal
-from prismat.material import Material, Pattern
+from prismat.material import Material
+from prismat.measurements import Pattern
 from prismat.modalities.base import pack_features
 from prismat.modalities.lexicon import Lexicon
 from prismat.modalities.profile import XrdBatch, XrdModality

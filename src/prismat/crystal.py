@@ -1,4 +1,4 @@
-"""A periodic crystal, ordered or disordered, as plain arrays."""
+"""A crystal, ordered or disordered, or a molecule, as plain arrays."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,19 +25,26 @@ class Crystal:
         lattice: row vectors in Å, shape (3, 3).
         frac: fractional coordinates, shape (sites, 3).
         sites: for each site its ((atomic number, occupancy), …).
+        periodic: False for a molecule: the lattice is then the identity and ``frac`` holds positions in Å.
     """
 
     lattice: Float[np.ndarray, "3 3"]
     frac: Float[np.ndarray, "sites 3"]
     sites: tuple[Site, ...]
+    periodic: bool = True
+
+    @classmethod
+    def molecule(cls, positions: Float[np.ndarray, "sites 3"], sites: tuple[Site, ...]) -> "Crystal":
+        """Atoms in empty space; ``positions`` in Å, shape (sites, 3)."""
+        return cls(np.eye(3), np.asarray(positions, dtype=np.float64), sites, periodic=False)
 
     def __len__(self) -> int:
         return len(self.sites)
 
     @property
     def volume(self) -> float:
-        """Cell volume in Å³."""
-        return float(abs(np.linalg.det(self.lattice)))
+        """Cell volume in Å³; not a number for a molecule."""
+        return float("nan") if not self.periodic else float(abs(np.linalg.det(self.lattice)))
 
     @property
     def is_ordered(self) -> bool:
@@ -73,16 +80,18 @@ class Crystal:
 
     @property
     def density(self) -> float:
-        """Mass density in g/cm³."""
+        """Mass density in g/cm³; not a number for a molecule."""
         from prismat.elements import mass
 
         return sum(mass(z) * n for z, n in self.composition.items()) * 1.66053907 / self.volume
 
     def to_pymatgen(self):
-        """The crystal as ``pymatgen.core.Structure``."""
-        from pymatgen.core import Structure
+        """The crystal as ``pymatgen.core.Structure``, a molecule as ``pymatgen.core.Molecule``."""
+        from pymatgen.core import Molecule, Structure
 
         species = [{SYMBOLS[z]: x for z, x in site} for site in self.sites]
+        if not self.periodic:
+            return Molecule(species, self.frac)
         return Structure(self.lattice, species, self.frac)
 
 
@@ -136,6 +145,9 @@ def check(crystal: Crystal, max_sites: int = MAX_SITES) -> Crystal:
     if not (np.isfinite(crystal.lattice).all() and np.isfinite(crystal.frac).all()):
         raise BadInputError("not a finite number", field="lattice or coordinates", remedy="Correct it.")
     lengths = np.linalg.norm(crystal.lattice, axis=1)
+    if not crystal.periodic:
+        _check_overlap(crystal)
+        return crystal
     if lengths.min() < 1.5 or lengths.max() > 200 or crystal.volume < 0.05 * float(np.prod(lengths)):
         raise BadInputError(
             f"absurd cell: edges {lengths.round(3).tolist()} Å, volume {crystal.volume:.2f} Å³",
@@ -150,7 +162,7 @@ def _check_overlap(crystal: Crystal) -> None:
     """Atoms closer than MIN_DISTANCE must be alternatives of one position."""
     from prismat.neighbors import neighbor_pairs
 
-    pairs = neighbor_pairs(crystal.lattice, crystal.frac, MIN_DISTANCE)
+    pairs = neighbor_pairs(crystal.lattice, crystal.frac, MIN_DISTANCE, crystal.periodic)
     if not len(pairs.i):
         return
     occupancy = np.array([sum(x for _, x in s) for s in crystal.sites])

@@ -10,21 +10,24 @@ from prismat.crystal import MAX_SITES, Crystal, check, make_site
 from prismat.elements import SYMBOLS, atomic_number
 from prismat.errors import BadInputError
 from prismat.poscar import crystal_from_poscar
+from prismat.xyz import molecule_from_xyz
 
 if TYPE_CHECKING:
     from prismat.material import StructureLike
 
 MAX_BYTES = 50_000_000
-_CIF, _POSCAR = "CIF", "POSCAR"
+_CIF, _POSCAR, _XYZ = "CIF", "POSCAR", "XYZ"
 
 
 def read_crystal(source: "StructureLike", record: str = "", max_sites: int = MAX_SITES) -> Crystal:
     """Reads a crystal from whatever holds one.
 
     Args:
-        source: a ``Crystal``, a pymatgen ``Structure``, an ase ``Atoms``, the path of a CIF or POSCAR file,
-            or the text of one (a string with a line break). Of a CIF with several structures the first
-            block with atoms is read. Partial occupancy is kept; deuterium counts as hydrogen.
+        source: a ``Crystal``, a pymatgen ``Structure`` or ``Molecule``, an ase ``Atoms``, the path of a CIF,
+            POSCAR or XYZ file, or the text of one of the first two (a string with a line break). Of a CIF
+            with several structures the first block with atoms is read. Partial occupancy is kept; deuterium
+            counts as hydrogen. What has no lattice (XYZ, a ``Molecule``, ``Atoms`` without periodic
+            directions) becomes a molecule.
         record: name used in errors; the path where left out.
         max_sites: more sites than this in the cell are refused.
 
@@ -56,7 +59,7 @@ def _convert(source: object, max_sites: int) -> Crystal:
     if isinstance(source, str):
         return _from_text(source, None, max_sites)
     modules = [kind.__module__ for kind in type(source).__mro__]
-    if any(name.startswith("pymatgen.core") for name in modules) and hasattr(source, "lattice"):
+    if any(name.startswith("pymatgen.core") for name in modules) and hasattr(source, "cart_coords"):
         return _from_pymatgen(source)
     if "ase.atoms" in modules:
         return _from_ase(source)
@@ -70,6 +73,8 @@ def _convert(source: object, max_sites: int) -> Crystal:
 def _kind_of(path: Path) -> str | None:
     if path.suffix.lower() in {".cif", ".mcif"}:
         return _CIF
+    if path.suffix.lower() == ".xyz":
+        return _XYZ
     named = path.name.upper().startswith(("POSCAR", "CONTCAR"))
     return _POSCAR if named or path.suffix.lower() in {".vasp", ".poscar"} else None
 
@@ -94,6 +99,8 @@ def _from_text(text: str, kind: str | None, max_sites: int) -> Crystal:
     if kind is None:
         looks_like_cif = any(line.lstrip().lower().startswith("data_") for line in text.splitlines())
         kind = _CIF if looks_like_cif else _POSCAR
+    if kind == _XYZ:
+        return molecule_from_xyz(text, max_sites)
     return crystal_from_cif(text) if kind == _CIF else crystal_from_poscar(text, max_sites)
 
 
@@ -105,18 +112,23 @@ def _from_pymatgen(structure) -> Crystal:
             z = atomic_number(species.symbol)
             content[z] = content.get(z, 0.0) + float(occupancy)
         sites.append(make_site(content))
+    if not hasattr(structure, "lattice"):
+        return Crystal.molecule(structure.cart_coords.reshape(-1, 3), tuple(sites))
     lattice = np.array(structure.lattice.matrix, dtype=np.float64)
     return Crystal(lattice, np.array(structure.frac_coords, dtype=np.float64).reshape(-1, 3), tuple(sites))
 
 
 def _from_ase(atoms) -> Crystal:
     """Partial occupancies as ase keeps them: ``info["occupancy"]`` by ``arrays["spacegroup_kinds"]``."""
+    if not any(atoms.pbc):
+        sites = tuple(make_site({atomic_number(symbol): 1.0}) for symbol in atoms.symbols)
+        return Crystal.molecule(atoms.get_positions(), sites)
     lattice = np.array(atoms.cell[:], dtype=np.float64)
     if not all(atoms.pbc) or abs(np.linalg.det(lattice)) < 1e-6:
         raise BadInputError(
-            "the ase Atoms is not periodic in three dimensions",
+            "the ase Atoms is periodic in some directions but not in three",
             field="lattice",
-            remedy="Set its cell and pbc=True; molecules and slabs without a cell are not crystals.",
+            remedy="Set its cell and pbc=True; for a molecule set pbc=False. Slabs and chains are neither.",
         )
     contents: list[dict[int, float]] = [{atomic_number(symbol): 1.0} for symbol in atoms.symbols]
     occupancy, kinds = atoms.info.get("occupancy"), atoms.arrays.get("spacegroup_kinds")
@@ -136,7 +148,12 @@ def to_cif(crystal: Crystal, name: str = "crystal") -> str:
     Args:
         crystal: any crystal.
         name: data block name; what CIF does not allow in one becomes an underscore.
+
+    Raises:
+        BadInputError: a molecule, which CIF has no place for.
     """
+    if not crystal.periodic:
+        raise BadInputError("a molecule has no cell", record=name, field="structure", remedy="Write XYZ.")
     lengths = np.linalg.norm(crystal.lattice, axis=1)
     cosines = (crystal.lattice @ crystal.lattice.T) / np.outer(lengths, lengths)
     angles = np.degrees(np.arccos(np.clip(cosines[[1, 0, 0], [2, 2, 1]], -1, 1)))

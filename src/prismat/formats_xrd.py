@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from prismat.errors import BadInputError
-from prismat.material import Pattern
+from prismat.measurements import Pattern
 
 MAX_BYTES = 20_000_000
 MIN_POINTS = 20

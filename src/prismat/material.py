@@ -1,14 +1,13 @@
 """One record: everything known of one material, with where it came from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from jaxtyping import Float
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from prismat.crystal import Crystal
 from prismat.errors import BadInputError
+from prismat.measurements import Measurement
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -17,27 +16,15 @@ if TYPE_CHECKING:
     StructureLike = Crystal | Structure | Atoms | str | Path
 
 
+M = TypeVar("M", bound=Measurement)
+
+
 @dataclass(frozen=True)
 class Property:
     """A number with its unit (``""`` for a pure number)."""
 
     value: float
     unit: str
-
-
-@dataclass(frozen=True, eq=False)
-class Pattern:
-    """A powder pattern as measured: intensity against 2θ.
-
-    Attributes:
-        two_theta: degrees, ascending, shape (points,).
-        intensity: counts or any linear scale, shape (points,).
-        wavelength: Å; Cu Kα mean unless the instrument says otherwise.
-    """
-
-    two_theta: Float[np.ndarray, " points"]
-    intensity: Float[np.ndarray, " points"]
-    wavelength: float = 1.54184
 
 
 @dataclass(frozen=True)
@@ -58,7 +45,7 @@ class Material:
         id: unique within a store.
         structure: the crystal, or None.
         texts: by kind: ``title``, ``description``, ``keywords`` …
-        measurements: by kind: ``xrd``.
+        measurements: by window: ``xrd``, ``dos``, ``phonon_dos``, ``charge_density``, ``image``.
         properties: by name, each with its unit.
         tags: short facts used to group, filter and show: ``mineral``, ``publication``, ``year``, ``notes`` …
         provenance: source, original id, licence, citation.
@@ -67,7 +54,7 @@ class Material:
     id: str
     structure: Crystal | None = None
     texts: dict[str, str] = field(default_factory=dict)
-    measurements: dict[str, Pattern] = field(default_factory=dict)
+    measurements: Mapping[str, Measurement] = field(default_factory=dict)
     properties: dict[str, Property] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     provenance: Provenance = Provenance()
@@ -78,6 +65,22 @@ class Material:
         from prismat.formats import read_crystal
 
         return cls(id=id, structure=read_crystal(structure, record=id), **others)
+
+    def measurement(self, window: str, kind: type[M]) -> M | None:
+        """What was measured for a window, or None.
+
+        Raises:
+            BadInputError: it is of another kind.
+        """
+        found = self.measurements.get(window)
+        if found is None or isinstance(found, kind):
+            return found
+        raise BadInputError(
+            f"a {type(found).__name__} where a {kind.__name__} belongs",
+            record=self.id,
+            field=window,
+            remedy=f"Give a prismat.measurements.{kind.__name__}.",
+        )
 
     def with_text(self, kind: str, text: str) -> "Material":
         """The same material with one text added or replaced."""

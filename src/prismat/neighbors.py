@@ -30,9 +30,12 @@ class Pairs:
 
 
 def neighbor_pairs(
-    lattice: Float[np.ndarray, "3 3"], frac: Float[np.ndarray, "atoms 3"], cutoff: float
+    lattice: Float[np.ndarray, "3 3"],
+    frac: Float[np.ndarray, "atoms 3"],
+    cutoff: float,
+    periodic: bool = True,
 ) -> Pairs:
-    """All pairs closer than ``cutoff`` Å, self-images and parallel images included.
+    """All pairs closer than ``cutoff`` Å, self-images and parallel images included where periodic.
 
     Found with vesin (cell lists); distances are recomputed in float64 from the integer offsets.
     """
@@ -41,7 +44,7 @@ def neighbor_pairs(
     lattice = np.ascontiguousarray(lattice, dtype=np.float64)
     points = np.ascontiguousarray(frac @ lattice)
     i, j, shift = NeighborList(cutoff=cutoff, full_list=True).compute(
-        points=points, box=lattice, periodic=True, quantities="ijS"
+        points=points, box=lattice, periodic=periodic, quantities="ijS"
     )
     i, j, offset = i.astype(np.int64), j.astype(np.int64), shift.astype(np.int64)
     vector = points[j] + offset @ lattice - points[i]

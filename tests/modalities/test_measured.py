@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 
 from prismat.errors import BadInputError
-from prismat.material import Pattern
+from prismat.measurements import Pattern
 from prismat.modalities.measured import background, check_pattern, noise_level, scattering_vector
 from prismat.modalities.profile import ProfileSettings, from_measured, render
 from prismat.ragged import pack

@@ -6,7 +6,8 @@ import torch
 
 from prismat.crystal import Crystal, element_site
 from prismat.errors import BadInputError
-from prismat.material import Material, Pattern
+from prismat.material import Material
+from prismat.measurements import Pattern
 from prismat.modalities.base import pack_features
 from prismat.modalities.profile import ProfileNoise, ProfileSettings, XrdModality, from_measured, render
 from prismat.modalities.xrd import XrdSettings, powder_lines

@@ -48,7 +48,7 @@ def test_arrays_of_a_record_fit_each_other(name):
     assert set(row["structure.receiver"].tolist()) == set(range(nodes))
     assert row["structure.sender_atom"].max() < len(row["structure.frac"])
     assert set(row["structure.species_node"].tolist()) == set(range(nodes))
-    columns = StructureModality.columns
+    columns = StructureModality().columns
     assert {k: (v.dtype, v.shape[1:]) for k, v in row.items()} == columns
 
 
@@ -88,7 +88,8 @@ def test_collate_of_rows_taken_from_a_column_equals_collate_of_the_rows():
     wanted = np.array([3, 0, 3, len(names) - 1])
     taken = modality.collate({k: take(v.values, v.offsets, wanted) for k, v in packed.items()})
     direct = modality.collate(pack_features(modality.columns, [rows[i] for i in wanted]))
-    assert all(torch.equal(getattr(taken, f), getattr(direct, f)) for f in vars(direct))
+    fields = [name for name, value in vars(direct).items() if value is not None]
+    assert all(torch.equal(getattr(taken, f), getattr(direct, f)) for f in fields)
 
 
 def test_no_structure_no_features():
@@ -143,3 +144,33 @@ def test_strained_batch_is_the_batch_of_strained_crystals(factor):
     torch.testing.assert_close(ours.distance, direct.distance, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(ours.lattice.det().abs(), direct.lattice.det().abs(), rtol=1e-5, atol=1e-4)
     torch.testing.assert_close(ours.cell, direct.cell, rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", list(real.PUBLISHED))
+def test_rotations_turn_the_surroundings_of_a_representative_into_those_of_its_atoms(name):
+    """Edge vectors of every atom of the cell, from the reduced graph and from the full one."""
+    reduced, full = batch_of(real.crystals()[name]), batch_of(real.crystals()[name], settings=FULL)
+    eye = torch.eye(3).expand(len(reduced.rotation), 3, 3)
+    torch.testing.assert_close(reduced.rotation @ reduced.rotation.mT, eye, rtol=0, atol=1e-5)
+    torch.testing.assert_close(full.rotation, eye, rtol=0, atol=1e-6)
+    row = featurize(real.crystals()[name])
+    for atom, node in enumerate(row["structure.node_of_atom"]):
+        turned = reduced.vector[reduced.receiver == int(node)] @ reduced.rotation[atom]
+        there = full.vector[full.receiver == atom]
+        assert len(turned) == len(there)
+        assert torch.cdist(turned.double(), there.double()).min(1).values.max() < 1e-4
+
+
+def test_a_molecule_is_a_graph_without_images():
+    water = Crystal.molecule(
+        np.array([[0, 0, 0.117], [0, 0.757, -0.471], [0, -0.757, -0.471]]),
+        (((8, 1.0),), *((((1, 1.0),)),) * 2),
+    )
+    batch = batch_of(water, real.crystals()["NaCl"])
+    edges = batch.receiver < 3
+    assert batch.spacegroup.tolist() == [0, 225]
+    assert sorted(zip(batch.receiver[edges].tolist(), batch.sender[edges].tolist(), strict=True)) == [
+        (0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)
+    ]  # fmt: skip
+    np.testing.assert_allclose(sorted(batch.distance[edges].tolist())[:4], [0.9588] * 4, atol=1e-3)
+    assert not batch.cell[0].any()

@@ -4,6 +4,7 @@ from prismat.encoders.composition import CompositionConfig, CompositionEncoder
 
 
 class TestComposition(StructureEncoderSuite):
+    sees_shape = False
     sees_positions = False
 
     def build(self):

@@ -4,5 +4,7 @@ from prismat.encoders.mpgnn import Mpgnn, MpgnnConfig
 
 
 class TestMpgnn(StructureEncoderSuite):
+    sees_shape = False
+
     def build(self):
         return Mpgnn(MpgnnConfig(width=16, layers=3))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from prismat.crystal import Crystal
 from prismat.errors import BadInputError
-from prismat.material import Pattern
+from prismat.measurements import Pattern
 from prismat.search.filters import Filter
 from prismat.search.query import Query
 

@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float
 from scipy.ndimage import median_filter
 
 from prismat.errors import BadInputError
-from prismat.material import Pattern
+from prismat.measurements import Pattern
 from prismat.modalities.rendering import ProfileSettings, convolve, normalise
 
 MIN_POINTS = 20

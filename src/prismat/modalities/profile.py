@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 
 from prismat.errors import BadInputError
 from prismat.material import Material
+from prismat.measurements import Pattern
 from prismat.modalities.base import Columns, Features
 from prismat.modalities.measured import from_measured
 from prismat.modalities.rendering import Cleaning, ProfileNoise, ProfileSettings, render
@@ -68,14 +69,18 @@ class XrdModality:
         Raises:
             BadInputError: the structure gives no lines or the pattern cannot be used; names the material.
         """
-        pattern = material.measurements.get("xrd")
-        if material.structure is None and pattern is None:
+        pattern = material.measurement("xrd", Pattern)
+        # Lines are those of a lattice: a molecule has none.
+        crystal = (
+            material.structure if material.structure is not None and material.structure.periodic else None
+        )
+        if crystal is None and pattern is None:
             return None
         nothing = np.zeros(0, np.float32)
         features = {"xrd.two_theta": nothing, "xrd.intensity": nothing, "xrd.profile": nothing}
         try:
-            if material.structure is not None:
-                lines = powder_lines(material.structure, self.lines)
+            if crystal is not None:
+                lines = powder_lines(crystal, self.lines)
                 features["xrd.two_theta"] = lines.two_theta.astype(np.float32)
                 features["xrd.intensity"] = lines.intensity.astype(np.float32)
             if pattern is not None:

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from prismat.crystal import Crystal
 
@@ -18,13 +18,16 @@ class StandardCell:
     Attributes:
         primitive: the primitive standardised crystal.
         orbit: for each atom the index of its symmetry orbit, 0 … orbits − 1, shape (atoms,).
-        number: space-group number (1 … 230); 1 also where no symmetry was found.
+        rotation: for each atom the rotation part W, in the lattice's basis, of an operation x' = W x + w that
+            brings the first atom of its orbit there, shape (atoms, 3, 3).
+        number: space-group number (1 … 230); 1 also where no symmetry was found, 0 for a molecule.
         symbol: Hermann–Mauguin symbol.
         cell_lengths_angles: a, b, c in Å and α, β, γ in degrees of the conventional standardised cell.
     """
 
     primitive: Crystal
     orbit: Int[np.ndarray, " atoms"]
+    rotation: Int[np.ndarray, "atoms 3 3"]
     number: int
     symbol: str
     cell_lengths_angles: tuple[float, ...]
@@ -37,12 +40,16 @@ def standardize(crystal: Crystal, symprec: float = 0.01) -> StandardCell:
     Positions come back symmetrised, so that equivalent atoms have equal neighbour distances and message
     passing on orbits is exact.
 
+    A molecule comes back as it is, one orbit per atom.
+
     Args:
-        crystal: any periodic crystal.
+        crystal: any crystal.
         symprec: tolerance in Å; a tenth and a hundredth are tried where it fails, then P1.
     """
     import moyopy
 
+    if not crystal.periodic:
+        return _asymmetric(crystal, 0, "", (0.0,) * 6)
     labels, contents = _labels(crystal)
     cell = moyopy.Cell(crystal.lattice.tolist(), crystal.frac.tolist(), labels)
     for precision in (symprec, symprec / 10, symprec / 100):
@@ -55,8 +62,13 @@ def standardize(crystal: Crystal, symprec: float = 0.01) -> StandardCell:
             continue
         if again.number == found.number:
             return _from_moyo(found, again, contents)
-    orbit = np.arange(len(crystal))
-    return StandardCell(crystal, orbit, 1, "P1", _lengths_angles(crystal.lattice))
+    return _asymmetric(crystal, 1, "P1", _lengths_angles(crystal.lattice))
+
+
+def _asymmetric(crystal: Crystal, number: int, symbol: str, cell: tuple[float, ...]) -> StandardCell:
+    """Every atom an orbit of its own."""
+    unmoved = np.broadcast_to(np.eye(3, dtype=np.int64), (len(crystal), 3, 3)).copy()
+    return StandardCell(crystal, np.arange(len(crystal)), unmoved, number, symbol, cell)
 
 
 def _labels(crystal: Crystal) -> tuple[list[int], dict[int, tuple]]:
@@ -83,7 +95,25 @@ def _from_moyo(found: object, again: object, contents: dict[int, tuple]) -> Stan
     number = int(found.number)  # ty: ignore[missing-attribute]
     symbol = moyopy.SpaceGroupType(number).hm_short.replace(" ", "")
     standard = np.asarray(found.std_cell.basis)  # ty: ignore[missing-attribute]
-    return StandardCell(primitive, orbit.astype(np.int64), number, symbol, _lengths_angles(standard))
+    operations = again.operations  # ty: ignore[missing-attribute]
+    rotation = _rotations(primitive.frac, orbit, operations.rotations, operations.translations)
+    lengths_angles = _lengths_angles(standard)
+    return StandardCell(primitive, orbit.astype(np.int64), rotation, number, symbol, lengths_angles)
+
+
+def _rotations(
+    frac: Float[np.ndarray, "atoms 3"],
+    orbit: Int[np.ndarray, " atoms"],
+    rotations: list,
+    translations: list,
+) -> Int[np.ndarray, "atoms 3 3"]:
+    """For each atom the operation that brings the first atom of its orbit nearest to it."""
+    w, t = np.array(rotations, dtype=np.int64), np.array(translations)
+    _, first = np.unique(orbit, return_index=True)
+    images = np.einsum("oij,nj->noi", w, frac[first]) + t
+    miss = images[orbit] - frac[:, None]
+    miss -= np.round(miss)
+    return w[np.square(miss).sum(2).argmin(1)]
 
 
 def _lengths_angles(lattice: np.ndarray) -> tuple[float, ...]:

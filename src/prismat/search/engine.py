@@ -10,7 +10,7 @@ import pyarrow as pa
 from prismat.api import PROFILE, SENTENCE, Prismat, Vectors
 from prismat.crystal import Crystal
 from prismat.errors import BadInputError
-from prismat.material import Pattern
+from prismat.measurements import Pattern
 from prismat.search.filters import Filter
 from prismat.search.index import Hit, Index
 from prismat.search.index_files import SCHEMA, property_field

@@ -11,7 +11,7 @@ import numpy as np
 from prismat.crystal import Crystal
 from prismat.errors import BadInputError
 from prismat.formats import read_crystal, to_cif
-from prismat.material import Pattern
+from prismat.measurements import Pattern
 from prismat.search.filters import Filter
 
 if TYPE_CHECKING:

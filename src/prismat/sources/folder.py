@@ -10,7 +10,8 @@ from prismat.crystal import MAX_SITES
 from prismat.errors import BadInputError
 from prismat.files import sha256
 from prismat.formats import read_crystal
-from prismat.material import Material, Pattern, Provenance, Reject
+from prismat.material import Material, Provenance, Reject
+from prismat.measurements import Pattern
 from prismat.sources.folder_table import TABLES, Facts, read_facts
 
 PATTERNS = {".xy", ".xye"}
