@@ -27,7 +27,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format
 
 bench: $(BENCH_VENV)/.installed  ## every published figure of speed, as JSON in benchmarks/results
-	cd benchmarks && for script in featurize xrd training_step search; do ../$(BENCH_VENV)/bin/python $$script.py || exit 1; done
+	cd benchmarks && for script in featurize xrd training_step encoders search; do ../$(BENCH_VENV)/bin/python $$script.py || exit 1; done
 
 docs: $(VENV)/.dev  ## pages of the manual from the docstrings
 	$(BIN)/python docs/make_pages.py
@@ -41,7 +41,7 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install $(PIP_FLAGS) -e ".[text,ase,tracking,dev]"
+	$(BIN)/python -m pip install $(PIP_FLAGS) -e ".[text,image,chgnet,ase,tracking,dev]"
 	touch $@ $(VENV)/.installed
 
 $(BENCH_VENV)/.installed: pyproject.toml

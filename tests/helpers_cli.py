@@ -11,9 +11,9 @@ from prismat.cli import main
 SETTINGS = {
     "recipe.name": ["tiny"],
     "recipe.encoders.structure.width": [16],
-    "recipe.encoders.structure.cgcnn.width": [8],
-    "recipe.encoders.structure.cgcnn.layers": [1],
-    "recipe.encoders.structure.cgcnn.out": [16],
+    "recipe.encoders.structure.graphs.cgcnn.width": [8],
+    "recipe.encoders.structure.graphs.cgcnn.layers": [1],
+    "recipe.encoders.structure.graphs.cgcnn.out": [16],
     "recipe.encoders.structure.composition.hidden": [16],
     "recipe.encoders.structure.composition.out": [16],
     "recipe.encoders.structure.lattice.hidden": [16],

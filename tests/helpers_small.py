@@ -10,7 +10,7 @@ from prismat.elements import table
 from prismat.encoders.bpe_transformer import BpeTransformerConfig
 from prismat.encoders.cgcnn import CgcnnConfig
 from prismat.encoders.composition import CompositionConfig
-from prismat.encoders.crystal import CrystalConfig
+from prismat.encoders.crystal import CrystalConfig, GraphConfigs
 from prismat.encoders.lattice import LatticeConfig
 from prismat.encoders.xrd_cnn import XrdCnnConfig
 from prismat.formats import to_cif
@@ -240,7 +240,7 @@ def tiny_recipe(**others):
     """All three windows, as narrow as the encoders go."""
     structure = CrystalConfig(
         width=16,
-        cgcnn=CgcnnConfig(width=8, layers=1, out=16, centers=12),
+        graphs=GraphConfigs(cgcnn=CgcnnConfig(width=8, layers=1, out=16, centers=12)),
         composition=CompositionConfig(hidden=16, out=16),
         lattice=LatticeConfig(hidden=16, out=16, centers=12),
     )

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 import helpers_small as small
 from prismat.api import FORMAT_VERSION, Prismat, load
-from prismat.encoders.huggingface import TextHeadConfig
+from prismat.encoders.text_head import TextHeadConfig
 from prismat.errors import BadInputError, VersionError
 from prismat.files import sha256
 from prismat.measurements import Pattern
@@ -127,7 +127,8 @@ def test_the_hash_follows_every_weight(small_run):
 
 def test_embed_takes_one_kind_of_input(prismat):
     with pytest.raises(
-        BadInputError, match=r"embed: 0 kinds of input given\. Give structures, texts or patterns"
+        BadInputError,
+        match=r"embed: 0 kinds of input given\. Give structures, texts, patterns",
     ):
         prismat.embed()
     with pytest.raises(BadInputError, match="2 kinds of input given"):

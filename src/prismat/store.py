@@ -1,6 +1,6 @@
 """Materials on disk: packed ragged columns for tensors, Parquet for everything else, one folder per shard.
 
-Layout of a store (schema version 1)::
+Layout of a store (schema version 2)::
 
     store.json            schema version, source, settings, shards with their hashes, content hash
     rejects.jsonl         every row that could not become a record, with its reason
@@ -23,7 +23,7 @@ from prismat.errors import BadInputError, VersionError
 from prismat.files import digest, replacing_folder, sha256, write_json
 from prismat.ragged import Packed, Ragged, ranges
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def write_shard(folder: Path, table: pa.Table, packed: Packed, rejects: Sequence[dict[str, str]]) -> None:

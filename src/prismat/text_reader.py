@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from prismat.encoders.huggingface import FrozenSentenceEncoder, HuggingFaceEncoder
+    from prismat.encoders.pretrained import Weights
 
 Progress = Callable[[int, int], None]
 
@@ -36,7 +37,7 @@ class TextReader(Protocol):
 
     def identity(self) -> dict[str, str]:
         """What of the description decides results: the same bytes count alike from wherever they came."""
-        return {k: v for k, v in self.describe().items() if k != "weights_from"}
+        return {k: v for k, v in self.describe().items() if k not in {"weights_from", "requested"}}
 
 
 class FrozenReader(TextReader):
@@ -46,10 +47,17 @@ class FrozenReader(TextReader):
         encoder: the frozen encoder.
         lexicon: minerals of the training rows.
         cache: folder of the embedding cache; queries are not cached where None.
+        requested: the model that the encoder stands in for, where its weights do not tell.
     """
 
-    def __init__(self, encoder: "FrozenSentenceEncoder", lexicon: Lexicon, cache: Path | None = None) -> None:
-        self.encoder, self.lexicon = encoder, lexicon
+    def __init__(
+        self,
+        encoder: "FrozenSentenceEncoder",
+        lexicon: Lexicon,
+        cache: Path | None = None,
+        requested: str = "",
+    ) -> None:
+        self.encoder, self.lexicon, self.requested = encoder, lexicon, requested
         self.cache = EmbeddingCache(cache, encoder.model_hash, encoder.width) if cache else None
 
     def embed(
@@ -72,10 +80,9 @@ class FrozenReader(TextReader):
         )
 
     def describe(self) -> dict[str, str]:
-        """Name, origin and hash of the frozen weights, and the lexicon's hash."""
+        """Name, origin and hash of the frozen weights, what they stand in for, and the lexicon's hash."""
         return {
-            "encoder": self.encoder.config.model,
-            "weights_from": self.encoder.source,
+            **_label(self.encoder.weights, self.requested),
             "weights_hash": self.encoder.model_hash,
             "lexicon_hash": digest(self.lexicon.to_json()),
         }
@@ -105,20 +112,27 @@ class EncoderReader(TextReader):
 
     Args:
         encoder: the encoder that is trained along.
+        requested: the model that the encoder stands in for, where its weights do not tell.
     """
 
-    def __init__(self, encoder: "HuggingFaceEncoder") -> None:
-        self.encoder = encoder
+    def __init__(self, encoder: "HuggingFaceEncoder", requested: str = "") -> None:
+        self.encoder, self.requested = encoder, requested
 
     def read(self, texts: Sequence[str | None]) -> TokenBatch:
         """Padded token ids of any texts."""
         return self.encoder.tokenize([t or None for t in texts])
 
     def describe(self) -> dict[str, str]:
-        """Name, origin and hash of the weights that training began with."""
+        """Name, origin and hash of the weights that training began with, and what they stand in for."""
         weights = self.encoder.weights
-        return {
-            "encoder": self.encoder.config.model,
-            "weights_from": weights.source,
-            "weights_hash": weights.sha256,
-        }
+        return {**_label(weights, self.requested), "weights_hash": weights.sha256}
+
+
+def _label(weights: "Weights", requested: str) -> dict[str, str]:
+    """The encoder really used and, only where it was another, the one that was asked for."""
+    asked = weights.requested or requested
+    return {
+        **({"requested": asked} if asked else {}),
+        "encoder": weights.model,
+        "weights_from": weights.source,
+    }

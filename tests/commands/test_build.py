@@ -6,7 +6,7 @@ import pytest
 import helpers_small as small
 from helpers_cli import SETTINGS, TINY, call, options
 from prismat.api import load
-from prismat.commands.build import SourceOptions, summary
+from prismat.commands.build import SourceOptions, Train, summary
 from prismat.errors import BadInputError
 from prismat.recipes.base import Job
 from prismat.recipes.serial import from_json
@@ -168,7 +168,7 @@ def test_a_value_that_makes_no_sense_is_told_in_one_line(tmp_path):
 
 
 def test_sources_are_opened_as_asked(commanded, tmp_path):
-    with pytest.raises(BadInputError, match=r"path: no folder given\. Add --path FOLDER"):
+    with pytest.raises(BadInputError, match=r"path: no folder given\. Add --path PATH"):
         SourceOptions("folder").open()
     source = SourceOptions("folder", commanded.files, licence="MIT", max_sites=3).open()
     assert (source.licence, source.max_sites, len(source)) == ("MIT", 3, len(Store(commanded.store)) + 1)
@@ -183,3 +183,21 @@ def test_the_summary_names_the_intervals():
     assert first == "xrd->structure     R@10 +0.200  [+0.100, +0.300] over composition only"
     assert second == "polymorph          R@1  +0.100  [-0.050, +0.250] over composition only"
     assert summary({"differences": {"xrd->structure": {"other": values}}}) == ""
+
+
+def test_short_options_make_a_job(commanded):
+    store = Store(commanded.store)
+    command = Train(structure="painn", windows=("structure", "xrd"), scale="laptop")
+    job = command.resolved(store)
+    assert job.recipe.encoders.structure.parts == ("painn",)
+    assert job.recipe.windows == ("structure", "xrd")
+    assert (job.recipe.encoders.structure.graphs.painn.width, job.train.batch) == (64, 128)
+    assert Train().resolved(store) == Job()
+
+
+def test_sources_of_other_windows_are_opened(tmp_path):
+    options = SourceOptions(source="table", path=tmp_path / "t.parquet", layout="phonon_dos", limit=3)
+    source = options.open()
+    assert (source.limit, source.columns.phonon_dos) == (3, ("frequency_cm1", "phonon_dos"))
+    with pytest.raises(BadInputError, match="no table given"):
+        SourceOptions(source="table").open()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import helpers_small as small
-from helpers_cli import call
+from helpers_cli import TINY, call
 from prismat.api import load
 from prismat.store import Store
 
@@ -189,3 +189,40 @@ def test_a_model_is_found_in_every_folder_that_holds_it(commanded, small_whole):
     expected = load(commanded.run).hash
     assert load(commanded.run).hash == load(commanded.run / "model").hash == expected
     assert load(small_whole.folder).hash == small_whole.engine.prismat.hash
+
+
+@pytest.fixture(scope="module")
+def with_targets(commanded, tmp_path_factory):
+    """A run of structures against properties, trained and indexed by commands."""
+    run = tmp_path_factory.mktemp("targets") / "run"
+    windows = ("--windows", "structure", "properties", "--no-baselines")
+    trained = call("train", "--store", commanded.store, "--out", run, *windows, *TINY)
+    assert trained.code == 0, trained.err
+    assert "val properties->structure/recall@10" in trained.out
+    assert call("index", "--store", commanded.store, "--run", run).code == 0
+    return run
+
+
+def test_search_by_target_properties(with_targets):
+    said = call("search", "--run", with_targets, "--target", "gap=2500:meV", "--k", 3, "--json")
+    assert said.code == 0, said.err
+    hits = json.loads(said.out)["hits"]
+    assert len(hits) == 3
+    same = call("search", "--run", with_targets, "--target", "gap=2.5:eV", "--k", 3, "--json")
+    assert json.loads(same.out)["hits"] == hits
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--target", "gap"), "Write name=value:unit"),
+        (("--target", "gap=wide:eV"), "Write name=value:unit"),
+        (("--target", "gap=2.5"), "gap"),
+        (("--target", "mass=2.5:g"), "properties"),
+        (("--dos", "nowhere.dat"), "nowhere.dat"),
+    ],
+)
+def test_targets_and_files_that_cannot_be_read(with_targets, words, said):
+    found = call("search", "--run", with_targets, *words)
+    assert found.code == 1
+    assert said in found.err

@@ -8,7 +8,7 @@ from torch import nn
 
 import helpers_crystals as real
 from prismat.encoders.cgcnn import Cgcnn, CgcnnConfig, CgcnnLayer
-from prismat.encoders.crystal import CrystalConfig, CrystalEncoder
+from prismat.encoders.crystal import CrystalConfig, CrystalEncoder, GraphConfigs
 from prismat.encoders.mpgnn import Mpgnn, MpgnnConfig, MpgnnLayer
 from prismat.material import Material
 from prismat.modalities.base import pack_features
@@ -70,7 +70,7 @@ def test_mpgnn_layer_equals_the_literal_equation(batch):
 
 
 def test_mpgnn_does_not_see_distances(batch):
-    model = Mpgnn(MpgnnConfig(width=WIDTH, layers=2)).eval()
+    model = Mpgnn(MpgnnConfig(width=WIDTH, layers=2, coordination=False)).eval()
     other = replace(batch, distance=batch.distance * 2, vector=batch.vector * 2)
     assert torch.equal(model(batch), model(other))
 
@@ -90,7 +90,11 @@ def test_every_parameter_receives_a_gradient(batch, kind):
 
 
 def test_crystal_encoder_puts_its_projected_parts_behind_one_another(batch):
-    config = CrystalConfig(parts=("mpgnn", "composition"), width=5, mpgnn=MpgnnConfig(width=WIDTH, layers=1))
+    config = CrystalConfig(
+        parts=("mpgnn", "composition"),
+        width=5,
+        graphs=GraphConfigs(mpgnn=MpgnnConfig(width=WIDTH, layers=1, coordination=False)),
+    )
     model = CrystalEncoder(config).eval()
     parts = [model.projections[name](model.parts[name](batch)) for name in ("mpgnn", "composition")]
     torch.testing.assert_close(model(batch), torch.cat(parts, dim=1))

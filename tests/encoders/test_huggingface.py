@@ -9,14 +9,11 @@ from prismat.encoders.huggingface import (
     FrozenSentenceEncoder,
     HuggingFaceConfig,
     HuggingFaceEncoder,
-    TextHead,
-    TextHeadConfig,
     pool,
 )
 from prismat.encoders.pretrained import DEFAULT_MODEL, find_weights
 from prismat.errors import BadInputError, MissingExtraError
 from prismat.modalities.embedding_cache import EmbeddingCache
-from prismat.modalities.text import FrozenTextBatch
 from prismat.packaged import MINILM, cache_dir, locate_present
 
 TEXTS = [
@@ -252,55 +249,6 @@ def test_mean_pooling_leaves_padding_out():
     mask = torch.tensor([[True, True, False], [True, False, False]])
     assert pool(hidden, mask, "mean").tolist() == [[1, 2], [6, 7]]
     assert pool(hidden, mask, "cls").tolist() == [[0, 1], [6, 7]]
-
-
-def frozen(rows=5, embedding=6, chemistry=4):
-    torch.manual_seed(1)
-    return FrozenTextBatch(
-        torch.randn(rows, embedding), torch.rand(rows, chemistry), torch.ones(rows, dtype=torch.bool)
-    )
-
-
-HEAD = TextHeadConfig(embedding=6, chemistry=4, hidden=16, out=3, dropout=0.5)
-
-
-def test_head_uses_both_parts():
-    head = TextHead(HEAD)
-    batch = frozen()
-    head(batch).pow(2).sum().backward()
-    assert head(batch).shape == (5, head.width)
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in head.parameters())
-
-
-def test_head_is_blind_to_the_scale_of_its_parts():
-    head = TextHead(HEAD).eval()
-    batch = frozen()
-    scaled = FrozenTextBatch(batch.embedding * 100, batch.chemistry * 100, batch.present)
-    torch.testing.assert_close(head(scaled), head(batch), atol=1e-2, rtol=1e-2)
-
-
-def test_head_rows_are_independent_and_dropout_is_for_training():
-    head = TextHead(HEAD).eval()
-    batch = frozen()
-    one = FrozenTextBatch(batch.embedding[2:3], batch.chemistry[2:3], batch.present[2:3])
-    torch.testing.assert_close(head(batch)[2:3], head(one))
-    head.train()
-    assert not torch.equal(head(batch), head(batch))
-
-
-@pytest.mark.parametrize("part", ["embedding", "chemistry"])
-def test_head_without_a_part_ignores_it(part):
-    head = TextHead(
-        TextHeadConfig(**{"embedding": 6, "chemistry": 4, "hidden": 16, "out": 3, part: 0})
-    ).eval()
-    batch = frozen()
-    changed = {"embedding": batch.embedding, "chemistry": batch.chemistry, part: torch.randn(5, 7)}
-    assert torch.equal(head(FrozenTextBatch(**changed, present=batch.present)), head(batch))
-
-
-def test_head_needs_a_part():
-    with pytest.raises(BadInputError, match="needs the embedding or the element channel"):
-        TextHead(TextHeadConfig(embedding=0, chemistry=0))
 
 
 def test_minilm_knows_what_is_alike():

@@ -2,7 +2,7 @@ from suite import StructureEncoderSuite
 
 from prismat.encoders.cgcnn import CgcnnConfig
 from prismat.encoders.composition import CompositionConfig
-from prismat.encoders.crystal import CrystalConfig, CrystalEncoder
+from prismat.encoders.crystal import CrystalConfig, CrystalEncoder, GraphConfigs
 from prismat.encoders.lattice import LatticeConfig
 from prismat.encoders.mpgnn import MpgnnConfig
 
@@ -14,8 +14,9 @@ class TestCrystalEncoder(StructureEncoderSuite):
         config = CrystalConfig(
             parts=("cgcnn", "mpgnn", "composition", "lattice"),
             width=8,
-            cgcnn=CgcnnConfig(width=16, layers=2, out=8),
-            mpgnn=MpgnnConfig(width=8, layers=2),
+            graphs=GraphConfigs(
+                cgcnn=CgcnnConfig(width=16, layers=2, out=8), mpgnn=MpgnnConfig(width=8, layers=2)
+            ),
             composition=CompositionConfig(hidden=32, out=8),
             lattice=LatticeConfig(hidden=32, out=8),
         )

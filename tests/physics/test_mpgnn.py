@@ -8,3 +8,10 @@ class TestMpgnn(StructureEncoderSuite):
 
     def build(self):
         return Mpgnn(MpgnnConfig(width=16, layers=3))
+
+
+class TestFilteredMpgnn(StructureEncoderSuite):
+    sees_shape = True
+
+    def build(self):
+        return Mpgnn(MpgnnConfig(width=16, layers=3, filtered=True))

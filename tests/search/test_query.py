@@ -71,7 +71,7 @@ def test_bad_queries_are_named(arguments, message):
     ("payload", "message"),
     [
         ([], "not a query"),
-        ({"txt": "a"}, "Give an object with any of filter, k, structure, text, weights, xrd"),
+        ({"txt": "a"}, "Give an object with any of filter, k, measured, structure, text, weights, xrd"),
         ({"text": 3}, "text: not a string"),
         ({"structure": "/etc/passwd"}, "structure: not the text of a file"),
         ({"structure": "a\nb"}, "neither a CIF"),

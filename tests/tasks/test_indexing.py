@@ -33,8 +33,8 @@ def test_the_index_holds_every_record_as_raw_input_would_be_embedded(small_engin
     assert index.present["xrd@text"].all()
     lines = small.crystal("rutile_Ti-O")
     row = records.ids.index("rutile_Ti-O")
-    packed = {k: pack([v]) for k, v in prismat.xrd.featurize(Material("x", lines)).items()}
-    profile = prismat.xrd.collate(packed).profile[0].numpy()
+    packed = {k: pack([v]) for k, v in prismat.modalities["xrd"].featurize(Material("x", lines)).items()}
+    profile = prismat.modalities["xrd"].collate(packed).profile[0].numpy()
     np.testing.assert_allclose(index.vectors["profile"][row], profile / np.linalg.norm(profile), atol=1e-4)
 
 

@@ -247,7 +247,7 @@ def test_formulas_are_set_and_escaped():
         ("xrd->text", ("Diffraction → text", "")),
         ("masked_text->structure/formula", ("Text → structure", "formulas hidden")),
         ("polymorph", ("Polymorphs", "among crystals of one composition")),
-        ("dos->image", ("Dos → image", "")),
+        ("dos->image", ("Electronic DOS → image", "")),
         ("other", ("other", "")),
     ],
 )

@@ -283,3 +283,66 @@ def test_mixed_precision_keeps_single_precision_weights(tmp_path):
     assert np.isfinite(fit(run, tmp_path).history[-1]["loss"])
     assert {p.dtype for p in run.model.parameters()} == {torch.float32}
     assert run.last.toward["a", "b"].dtype == torch.float32
+
+
+class Slow(Encoder):
+    """An encoder whose first layer learns at a share of the rate."""
+
+    def learning_rates(self):
+        return {"net.0.weight": 0.1, "net.0.bias": 0.1}
+
+
+def test_without_shares_the_groups_are_one_rate():
+    run = trainer()
+    groups = build_optimizer([run.model, run.objective], OptimizerConfig(learning_rate=3e-3)).param_groups
+    assert [(g["scale"], g["lr"]) for g in groups] == [(1.0, 3e-3)] * 2
+
+
+def test_shares_of_the_learning_rate_make_groups_of_their_own():
+    model = torch.nn.ModuleDict({"slow": Slow(0.0), "plain": Encoder(0.0)})
+    groups = build_optimizer([model], OptimizerConfig(learning_rate=1e-2, weight_decay=0.3)).param_groups
+    assert [(g["scale"], g["lr"], g["weight_decay"]) for g in groups] == [
+        (1.0, 1e-2, 0.3),
+        (1.0, 1e-2, 0.0),
+        (0.1, pytest.approx(1e-3), 0.3),
+        (0.1, pytest.approx(1e-3), 0.0),
+    ]
+    slow = {id(model["slow"].net[0].weight), id(model["slow"].net[0].bias)}
+    assert {id(p) for g in groups[2:] for p in g["params"]} == slow
+    assert {id(p) for g in groups for p in g["params"]} == {id(p) for p in model.parameters()}
+
+
+def test_the_schedule_keeps_the_shares(tmp_path):
+    run = trainer()
+    run.model.encoders["a"] = Slow(0.0)
+    run.optimizer = build_optimizer([run.model, run.objective], run.config.optimizer)
+    weight = run.model.encoders["a"].net[0].weight
+    for step in range(3):
+        run.train_step()
+        expected = run.config.optimizer.learning_rate * warmup_cosine(step, 12, 0.1)
+        rates = {(g["scale"], g["lr"]) for g in run.optimizer.param_groups}
+        assert rates == {(1.0, expected), (0.1, expected * 0.1)}
+    assert weight.grad is not None
+
+
+def test_an_interrupted_run_with_shares_ends_as_the_unbroken_one(tmp_path):
+    def made():
+        run = trainer()
+        torch.manual_seed(5)
+        run.model.encoders["a"] = Slow(0.0)
+        run.optimizer = build_optimizer([run.model, run.objective], run.config.optimizer)
+        run.best_weights = {k: v.clone() for k, v in run.model.state_dict().items()}
+        return run
+
+    def stop(step, *_):
+        if step == 6:
+            raise KeyboardInterrupt
+
+    whole = made()
+    fit(whole, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fit(made(), tmp_path / "broken", progress=stop)
+    again = made()
+    fit(again, tmp_path / "broken")
+    weights = whole.model.state_dict()
+    assert all(torch.equal(v, weights[k]) for k, v in again.model.state_dict().items())

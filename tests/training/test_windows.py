@@ -5,10 +5,10 @@ import pytest
 import torch
 
 import helpers_small as small
+from prismat.api import recipe_modalities
 from prismat.crystal import Crystal
-from prismat.modalities.profile import ProfileNoise, XrdModality, render
+from prismat.modalities.profile import ProfileNoise, render
 from prismat.modalities.standard_cell import standardize
-from prismat.modalities.structure import StructureModality
 from prismat.modalities.text import TokenBatch
 from prismat.modalities.xrd import XrdSettings, powder_lines
 from prismat.ragged import pack
@@ -142,7 +142,7 @@ def store_data(prepared, recipe, **views):
     return StoreData(
         prepared.store,
         recipe.windows,
-        (StructureModality(recipe.graph), XrdModality(recipe.profile)),
+        recipe_modalities(recipe),
         text.bank,
         replace(recipe.views, **views),
         [prepared.records.text_label, prepared.records.structure_label],
@@ -165,7 +165,7 @@ def test_evaluation_batches_are_clean_and_hold_the_title(small_prepared, recipe)
     width = int(tokens.mask.sum(1).max())
     assert torch.equal(found["text"].ids[:, :width][tokens.present], tokens.ids[:, :width][tokens.present])
     assert torch.equal(found["xrd"].profile, again["xrd"].profile)
-    packed = small_prepared.store.take(rows, list(data.xrd.columns))
+    packed = small_prepared.store.take(rows, list(data.modalities["xrd"].columns))
     assert torch.equal(found["xrd"].profile, render(packed, recipe.profile))
     assert found["structure"].n_graphs == len(rows)
 

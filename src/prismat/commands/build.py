@@ -1,18 +1,22 @@
 """Verbs that make things: quickstart, prepare, train, evaluate."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from prismat.commands.talk import Run, hits_table, retrieval_table, talking
 from prismat.errors import BadInputError
+from prismat.modalities.windows import Window
 from prismat.prepare import PrepareSettings
 from prismat.recipes.base import Job
+from prismat.recipes.scale import Encoder, at_laptop_scale, with_structure, with_windows
 from prismat.recipes.serial import from_json
 from prismat.sources.amcsd import AmcsdSource
 from prismat.sources.base import Source
+from prismat.sources.elpv import ElpvSource
 from prismat.sources.folder import FolderSource
+from prismat.sources.table import LAYOUTS, Layout, TableSource
 from prismat.store import Store
 from prismat.tasks import quickstart as flow
 from prismat.training.session import open_prepared
@@ -31,17 +35,23 @@ class SourceOptions:
     """Where materials come from.
 
     Attributes:
-        source: ``amcsd`` (9,275 experimental crystals with publication titles) or ``folder``.
-        path: the database file, or the folder of CIF/POSCAR files; amcsd obtains its own where not given.
+        source: ``amcsd`` (9,275 experimental crystals with publication titles), ``folder``, ``elpv`` (2,624
+            electroluminescence images of solar cells) or ``table``.
+        path: the database file, the folder of CIF/POSCAR files, or the Parquet table; amcsd and elpv obtain
+            their own where not given.
         table: for ``folder``: CSV or Parquet with ids, texts and properties.
+        layout: for ``table``: what its columns are.
+        limit: for ``table``: rows drawn at random; 0 for all.
         licence: for ``folder``: terms of the data, kept with every record.
         citation: for ``folder``: what to cite.
         max_sites: larger cells are rejected.
     """
 
-    source: Literal["amcsd", "folder"] = "amcsd"
+    source: Literal["amcsd", "folder", "elpv", "table"] = "amcsd"
     path: Path | None = None
     table: Path | None = None
+    layout: Layout = "mp2018"
+    limit: int = 0
     licence: str = ""
     citation: str = ""
     max_sites: int = 500
@@ -50,8 +60,12 @@ class SourceOptions:
         """The source."""
         if self.source == "amcsd":
             return AmcsdSource(self.path, self.max_sites)
+        if self.source == "elpv":
+            return ElpvSource(self.path)
         if self.path is None:
-            raise BadInputError("no folder given", field="path", remedy="Add --path FOLDER.")
+            raise BadInputError(f"no {self.source} given", field="path", remedy="Add --path PATH.")
+        if self.source == "table":
+            return TableSource(self.path, LAYOUTS[self.layout], self.limit, self.max_sites)
         return FolderSource(self.path, self.table, self.licence, self.citation, self.max_sites)
 
 
@@ -134,25 +148,43 @@ class Train:
     Attributes:
         store: made by ``prismat prepare``.
         out: the run folder.
+        structure: one published structure encoder in place of the recipe's.
+        windows: windows in place of the recipe's, read as the store was prepared.
+        scale: ``laptop`` for smaller networks and at most five minutes on two cores.
         job: recipe, length and split.
         baselines: also train the composition-only and the two-window baselines.
     """
 
     store: Path = Path("stores/amcsd")
     out: Path = Path("runs/run")
+    structure: Encoder = "default"
+    windows: tuple[Window, ...] = ()
+    scale: Literal["recipe", "laptop"] = "recipe"
     job: Job = field(default_factory=Job)
     baselines: bool = True
 
     def run(self) -> None:
         """Trains and says what to run next."""
-        prepared = open_prepared(Store(self.store), self.job.split)
+        store = Store(self.store)
+        job = self.resolved(store)
+        prepared = open_prepared(store, job.split)
         with talking() as talk:
-            trained = flow.train_recipe(prepared, self.job, self.out, talk)
+            trained = flow.train_recipe(prepared, job, self.out, talk)
             if self.baselines:
-                flow.run_baselines(prepared, self.job, self.out, talk)
+                flow.run_baselines(prepared, job, self.out, talk)
         outcome = trained.outcome
+        for direction, value in sorted(trained.validation.items()):
+            print(f"val {direction:<36}{value:.3f}")
         print(f"best at step {outcome.best_step}, {outcome.seconds:.0f} s → {self.out / 'model'}")
         print(f"Next: prismat evaluate --store {self.store} --run {self.out}")
+
+    def resolved(self, store: Store) -> Job:
+        """The job that the short options ask for."""
+        job = self.job
+        if self.windows:
+            job = replace(job, recipe=with_windows(job.recipe, self.windows, store))
+        job = replace(job, recipe=with_structure(job.recipe, self.structure))
+        return at_laptop_scale(job) if self.scale == "laptop" else job
 
 
 @dataclass(frozen=True)

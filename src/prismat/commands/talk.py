@@ -15,16 +15,6 @@ from prismat.tasks.quickstart import Talk
 Run = Annotated[Path, tyro.conf.arg(name="run")]
 """A run folder, ``--run`` in every verb."""
 
-ORDER = (
-    "text->structure",
-    "structure->text",
-    "xrd->structure",
-    "structure->xrd",
-    "xrd->text",
-    "text->xrd",
-    "polymorph",
-)
-
 
 @dataclass
 class Bars:
@@ -81,7 +71,7 @@ def retrieval_table(report: dict[str, Any]) -> str:
 
 def _table_rows(report: dict[str, Any], base: dict[str, Any]) -> list[tuple[str, dict, dict | None]]:
     found = report["retrieval"]
-    rows = [(name, found[name], base.get(name)) for name in ORDER if name in found]
+    rows = [(name, values, base.get(name)) for name, values in found.items() if "pool" in values]
     masked, hidden = found.get("masked_text->structure", {}), base.get("masked_text->structure", {})
     rows += [(f"masked {level}->structure", values, hidden.get(level)) for level, values in masked.items()]
     return rows + [(name, values, None) for name, values in report.get("apart", {}).items()]

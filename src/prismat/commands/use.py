@@ -12,10 +12,12 @@ from prismat.api import load
 from prismat.commands.talk import Run, hit_json, hits_table
 from prismat.errors import BadInputError
 from prismat.files import replacing
+from prismat.formats_measured import read_measured
 from prismat.formats_xrd import read_xy
+from prismat.material import Property
 from prismat.search.engine import SearchEngine
 from prismat.search.filters import Filter
-from prismat.search.query import Query
+from prismat.search.query import Measured, Query
 from prismat.store import Store
 from prismat.tasks.indexing import build_index
 
@@ -112,6 +114,43 @@ def _range(text: str) -> tuple[str, tuple[float | None, float | None]]:
 
 
 @dataclass(frozen=True)
+class OtherOptions:
+    """Data of further windows to search by.
+
+    Attributes:
+        image: a PNG, TIFF or JPEG file.
+        dos: an electronic DOS: DOSCAR, vasprun.xml or a table.
+        phonon_dos: a phonon DOS: phonopy's total_dos.dat or a table.
+        charge_density: a CHGCAR or cube file.
+        targets: wanted properties, each as ``name=value:unit``, such as ``band_gap=1.1:eV``.
+    """
+
+    image: Path | None = None
+    dos: Path | None = None
+    phonon_dos: Path | None = None
+    charge_density: Path | None = None
+    targets: Annotated[tuple[str, ...], tyro.conf.arg(name="target")] = ()
+
+    def read(self) -> dict[str, Measured]:
+        """What is given, read."""
+        files = {"image": self.image, "dos": self.dos, "phonon_dos": self.phonon_dos}
+        files["charge_density"] = self.charge_density
+        found: dict[str, Measured] = {w: read_measured(w, path) for w, path in files.items() if path}
+        return found | ({"properties": dict(_target(t) for t in self.targets)} if self.targets else {})
+
+
+def _target(text: str) -> tuple[str, Property]:
+    name, _, given = text.partition("=")
+    value, _, unit = given.partition(":")
+    try:
+        return name, Property(float(value), unit)
+    except ValueError as error:
+        raise BadInputError(
+            f"cannot read {text!r}", field="target", remedy="Write name=value:unit, such as band_gap=1.1:eV."
+        ) from error
+
+
+@dataclass(frozen=True)
 class Search:
     """Find crystals by words, a structure, a measured pattern, or several at once.
 
@@ -122,7 +161,8 @@ class Search:
         structure: a CIF or POSCAR file.
         xrd: a .xy or .xye file of a powder pattern.
         wavelength: of the pattern in Å.
-        weights: of text, structure and xrd where several are given.
+        others: data of any other window.
+        weights: by window where several are given.
         filter: hard conditions.
         k: results wanted.
         json: print JSON.
@@ -134,6 +174,7 @@ class Search:
     structure: Path | None = None
     xrd: Path | None = None
     wavelength: float = 1.54184
+    others: Annotated[OtherOptions, tyro.conf.arg(name="")] = field(default_factory=OtherOptions)
     weights: dict[str, float] = field(default_factory=dict)
     filter: Annotated[FilterOptions, tyro.conf.arg(name="")] = field(default_factory=FilterOptions)
     k: int = 10
@@ -142,7 +183,8 @@ class Search:
     def run(self) -> None:
         """Searches and prints the results."""
         pattern = read_xy(self.xrd, record=str(self.xrd), wavelength=self.wavelength) if self.xrd else None
-        query = Query(self.text, self.structure, pattern, self.weights, self.filter.filter(), self.k)
+        others, conditions = self.others.read(), self.filter.filter()
+        query = Query(self.text, self.structure, pattern, self.weights, conditions, self.k, others)
         index = self.index or self.run_folder / "index"
         hits = SearchEngine.open(load(self.run_folder), index).answer(query)
         if self.json:

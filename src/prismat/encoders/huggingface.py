@@ -1,27 +1,31 @@
-"""Text encoders from Hugging Face: frozen with a trained head, or tuned as a whole."""
+"""Text encoders from Hugging Face: frozen, or tuned in whole or in part."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import nn
 
-from prismat.encoders.pretrained import DEFAULT_MODEL, Source, find_weights, load_weights
+from prismat.encoders.clasp_mlp import ClaspMlp, ClaspMlpConfig
+from prismat.encoders.pretrained import DEFAULT_MODEL, Loaded, Source, find_weights, load_weights
+from prismat.encoders.tuning import TuningConfig, tuned_rates
 from prismat.errors import BadInputError
 from prismat.files import digest
-from prismat.modalities.chemistry_text import CHEMISTRY_WIDTH
-from prismat.modalities.text import FrozenTextBatch, TokenBatch, clean_text, pad_tokens
+from prismat.modalities.text import TokenBatch, clean_text, pad_tokens
 
-Pooling = Literal["mean", "cls"]
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Pooling = Literal["mean", "cls", "pooler"]
 
 
 def pool(
     hidden: Float[torch.Tensor, "batch tokens width"],
     mask: Bool[torch.Tensor, "batch tokens"],
-    pooling: Pooling,
+    pooling: Literal["mean", "cls"],
 ) -> Float[torch.Tensor, "batch width"]:
     """Mean over the tokens that are not padding, or the first token."""
     if pooling == "cls":
@@ -35,11 +39,15 @@ class HuggingFaceConfig:
     """A transformer from Hugging Face and how its tokens become one vector.
 
     Attributes:
-        model: ``owner/name`` on the hub, or a folder.
-        pooling: ``mean`` over tokens or the first (``cls``) token.
+        model: ``owner/name`` on the hub, a folder, or ``minilm``, ``scibert`` or ``matscibert``.
+        pooling: ``mean`` over tokens, the first (``cls``) token, or the model's own ``pooler``: a dense layer
+            over the first token.
         normalize: L2 normalisation of the vector.
         max_tokens: longer texts are cut.
         pretrained: False for the architecture with random weights, such as before a checkpoint is loaded.
+        substitute: the model used where ``model`` cannot be had; none where empty. Results name it.
+        tuning: what ``HuggingFaceEncoder`` trains.
+        clasp: CLaSP's perceptron over the vector, of ``HuggingFaceEncoder``; its input width is the model's.
     """
 
     model: str = DEFAULT_MODEL
@@ -47,14 +55,20 @@ class HuggingFaceConfig:
     normalize: bool = True
     max_tokens: int = 256
     pretrained: bool = True
+    substitute: str = ""
+    tuning: TuningConfig = TuningConfig()
+    clasp: ClaspMlpConfig | None = None
 
 
 class _TextTransformer:
     """Tokeniser and transformer of one configuration."""
 
     def __init__(self, config: HuggingFaceConfig) -> None:
-        self.weights = find_weights(config.model)
-        self.model, self.tokenizer = load_weights(self.weights, config.pretrained)
+        self.weights = find_weights(config.model, config.substitute)
+        loaded = load_weights(self.weights, config.pretrained)
+        if config.pooling == "pooler":
+            _check_pooler(loaded, self.weights.model)
+        self.model, self.tokenizer = loaded.model, loaded.tokenizer
         positions = getattr(self.model.config, "max_position_embeddings", None) or config.max_tokens
         self.max_tokens = min(config.max_tokens, positions)
 
@@ -72,11 +86,28 @@ class _TextTransformer:
         return pad_tokens(ids, present, self.tokenizer.pad_token_id or 0)
 
 
+@torch.no_grad()
+def _check_pooler(loaded: Loaded, name: str) -> None:
+    """Refuses a model whose pooler is absent or was never trained."""
+    training, token = loaded.model.training, torch.zeros(1, 1, dtype=torch.long)
+    output = loaded.model.eval()(input_ids=token, attention_mask=token + 1)
+    loaded.model.train(training)
+    if getattr(output, "pooler_output", None) is None or not loaded.has_pooler:
+        raise BadInputError(
+            f"{name} has no {'pooler' if loaded.has_pooler else 'weights for its pooler'}",
+            field="pooling",
+            remedy="Use mean or cls.",
+        )
+
+
 def _forward(
     model: nn.Module, batch: TokenBatch, config: HuggingFaceConfig
 ) -> Float[torch.Tensor, "batch width"]:
-    hidden = model(input_ids=batch.ids, attention_mask=batch.mask.long()).last_hidden_state
-    vectors = pool(hidden, batch.mask, config.pooling)
+    output = model(input_ids=batch.ids, attention_mask=batch.mask.long())
+    if config.pooling == "pooler":
+        vectors = output.pooler_output
+    else:
+        vectors = pool(output.last_hidden_state, batch.mask, config.pooling)
     return nn.functional.normalize(vectors, dim=1) if config.normalize else vectors
 
 
@@ -89,7 +120,7 @@ class FrozenSentenceEncoder:
         model_hash: hash of weights and settings, the key of an ``EmbeddingCache``.
 
     Raises:
-        BadInputError: as ``find_weights``.
+        BadInputError: as ``find_weights`` and ``load_weights``, or a pooler is asked for and there is none.
         MissingExtraError: transformers is not installed.
     """
 
@@ -137,10 +168,13 @@ class FrozenSentenceEncoder:
 
 
 class HuggingFaceEncoder(nn.Module):
-    """Tokens → (batch, width) through a transformer whose weights are all trained.
+    """Tokens → (batch, width) through a transformer that is trained, or its upper layers are.
+
+    What is not trained stays in evaluation mode: a frozen layer has no dropout.
 
     Raises:
-        BadInputError: as ``find_weights``.
+        BadInputError: as ``find_weights``, ``load_weights`` and ``tuned_rates``, or a pooler is asked for and
+            there is none.
         MissingExtraError: transformers is not installed.
     """
 
@@ -149,12 +183,46 @@ class HuggingFaceEncoder(nn.Module):
         self.config = config
         self._text = _TextTransformer(config)
         self.weights = self._text.weights
-        self.transformer = self._text.model.train()
+        self.transformer = self._text.model
+        self._rates = tuned_rates(self.transformer, config.tuning, config.pooling == "pooler")
+        for name, parameter in self.transformer.named_parameters():
+            parameter.requires_grad_(name in self._rates)
+        size = int(self.transformer.config.hidden_size)
+        self.head = ClaspMlp(replace(config.clasp, embedding=size)) if config.clasp else None
+        self.train()
+
+    def train(self, mode: bool = True) -> "HuggingFaceEncoder":
+        """Training mode of what is trained."""
+        super().train(mode)
+        for module in self.transformer.modules():
+            parameters = list(module.parameters())
+            if parameters and not any(p.requires_grad for p in parameters):
+                module.eval()
+        return self
+
+    def learning_rates(self) -> dict[str, float]:
+        """Share of the recipe's learning rate at which each pretrained parameter is trained, by name."""
+        return {f"transformer.{name}": rate for name, rate in self._rates.items()}
 
     @property
     def width(self) -> int:
         """Width of the output."""
+        return self.head.width if self.head else self.token_width
+
+    @property
+    def token_width(self) -> int:
+        """Width of a token's vector."""
         return int(self.transformer.config.hidden_size)
+
+    @property
+    def token(self) -> nn.Embedding:
+        """The table of the tokens' input embeddings."""
+        return self.transformer.get_input_embeddings()  # ty: ignore[invalid-explicit-return]
+
+    @property
+    def tokenizer(self) -> "PreTrainedTokenizerBase":
+        """The model's own tokeniser."""
+        return self._text.tokenizer
 
     def tokenize(self, texts: Sequence[str | None]) -> TokenBatch:
         """Token ids of the model's own tokeniser; None or an empty text counts as missing."""
@@ -162,70 +230,11 @@ class HuggingFaceEncoder(nn.Module):
             self._text.ids([text or "" for text in texts]), [bool(text) for text in texts]
         )
 
+    def tokens(self, batch: TokenBatch) -> Float[torch.Tensor, "batch tokens width"]:
+        """Vectors of all tokens after the last layer, such as for masked language modelling."""
+        return self.transformer(input_ids=batch.ids, attention_mask=batch.mask.long()).last_hidden_state
+
     def forward(self, batch: TokenBatch) -> Float[torch.Tensor, "batch width"]:
         """Text features, shape (batch, width)."""
-        return _forward(self.transformer, batch, self.config)
-
-
-@dataclass(frozen=True)
-class TextHeadConfig:
-    """Size of the trained part over frozen text features.
-
-    Attributes:
-        embedding: width of the sentence embedding; 0 leaves it out.
-        chemistry: width of the element channel; 0 leaves it out.
-        hidden: width of the sum and of the hidden layer.
-        out: width of the output.
-        dropout: on the sum and on the hidden layer.
-    """
-
-    embedding: int = 384
-    chemistry: int = CHEMISTRY_WIDTH
-    hidden: int = 512
-    out: int = 256
-    dropout: float = 0.1
-
-
-class TextHead(nn.Module):
-    """Sentence embedding and element channel → (batch, out).
-
-    h = W_e LN(e) + W_c LN(c),  out = MLP(GELU(LN(h))): each part has its own scale and its own map, and the
-    network after the sum lets them modulate one another.
-
-    Raises:
-        BadInputError: both parts are left out.
-    """
-
-    def __init__(self, config: TextHeadConfig = TextHeadConfig()) -> None:
-        super().__init__()
-        if not config.embedding and not config.chemistry:
-            raise BadInputError(
-                "a text head needs the embedding or the element channel", field="TextHeadConfig"
-            )
-        self.config = config
-        self.embedding = _part(config.embedding, config.hidden)
-        self.chemistry = _part(config.chemistry, config.hidden)
-        self.net = nn.Sequential(
-            nn.LayerNorm(config.hidden),
-            nn.GELU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(config.hidden, config.hidden),
-            nn.LayerNorm(config.hidden),
-            nn.GELU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(config.hidden, config.out),
-        )
-
-    @property
-    def width(self) -> int:
-        """Width of the output."""
-        return self.config.out
-
-    def forward(self, batch: FrozenTextBatch) -> Float[torch.Tensor, "batch out"]:
-        """Text features, shape (batch, out)."""
-        parts = [(self.embedding, batch.embedding), (self.chemistry, batch.chemistry)]
-        return self.net(torch.stack([part(values) for part, values in parts if part is not None]).sum(dim=0))
-
-
-def _part(width: int, hidden: int) -> nn.Module | None:
-    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, hidden)) if width else None
+        vectors = _forward(self.transformer, batch, self.config)
+        return self.head(vectors, batch.present) if self.head else vectors

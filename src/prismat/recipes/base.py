@@ -5,16 +5,21 @@ from typing import Literal
 
 from prismat.encoders.bpe_transformer import BpeTransformerConfig
 from prismat.encoders.crystal import CrystalConfig
-from prismat.encoders.huggingface import TextHeadConfig
+from prismat.encoders.dos_transformer import DosTransformerConfig
+from prismat.encoders.huggingface import Pooling
+from prismat.encoders.properties_encoder import PropertiesEncoderConfig
+from prismat.encoders.resnet import ImageEncoderConfig
+from prismat.encoders.resnext3d import ResNext3dConfig
+from prismat.encoders.text_head import TextHeadConfig
+from prismat.encoders.tuning import TuningConfig
 from prismat.encoders.xrd_cnn import XrdCnnConfig
 from prismat.modalities.rendering import ProfileSettings
 from prismat.modalities.structure import StructureSettings
+from prismat.modalities.windows import MeasuredSettings, Window
 from prismat.model import ProjectionConfig
 from prismat.objectives.infonce import InfoNceConfig
 from prismat.training.loop import TrainConfig
 from prismat.training.windows import ViewConfig
-
-Window = Literal["structure", "text", "xrd"]
 
 
 @dataclass(frozen=True)
@@ -24,10 +29,15 @@ class TextConfig:
     Attributes:
         kind: ``frozen`` for cached sentence embeddings beside the element channel, ``bpe`` for a
             transformer trained from scratch, ``tuned`` for a Hugging Face encoder trained along.
-        model: Hugging Face name or path, of ``frozen`` and ``tuned``.
-        head: what is trained on frozen features.
+        model: Hugging Face name or path, or ``minilm``, ``scibert`` or ``matscibert``, of ``frozen`` and
+            ``tuned``.
+        head: what is trained on frozen features; over a ``tuned`` encoder only ``clasp`` stands.
         bpe: the transformer from scratch.
         vocabulary: size of the byte-pair vocabulary trained on the corpus, of ``bpe``.
+        pooling: how the tokens of ``frozen`` and ``tuned`` become one vector.
+        tuning: layers that ``tuned`` trains and their learning rates.
+        substitute: the model used where ``model`` cannot be had, by which results are then labelled; an error
+            before training where empty.
     """
 
     kind: Literal["frozen", "bpe", "tuned"] = "frozen"
@@ -35,6 +45,9 @@ class TextConfig:
     head: TextHeadConfig = TextHeadConfig(dropout=0.3)
     bpe: BpeTransformerConfig = field(default_factory=BpeTransformerConfig)
     vocabulary: int = 8192
+    pooling: Pooling = "mean"
+    tuning: TuningConfig = TuningConfig()
+    substitute: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,11 +73,21 @@ class EncoderConfigs:
         structure: of crystals.
         text: of texts.
         xrd: of powder profiles.
+        image: of pictures.
+        dos: of electronic densities of states.
+        phonon_dos: of phonon densities of states.
+        charge_density: of electron densities.
+        properties: of numbers with units.
     """
 
     structure: CrystalConfig = field(default_factory=CrystalConfig)
     text: TextConfig = field(default_factory=TextConfig)
     xrd: XrdCnnConfig = XrdCnnConfig(channels=(32, 64), bottleneck=16)
+    image: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
+    dos: DosTransformerConfig = field(default_factory=DosTransformerConfig)
+    phonon_dos: DosTransformerConfig = field(default_factory=DosTransformerConfig)
+    charge_density: ResNext3dConfig = field(default_factory=ResNext3dConfig)
+    properties: PropertiesEncoderConfig = field(default_factory=PropertiesEncoderConfig)
 
 
 @dataclass(frozen=True)
@@ -80,6 +103,7 @@ class Recipe:
         views: training views.
         graph: how crystals become graphs; must be what the store was prepared with.
         profile: grid and peak shape of patterns.
+        measured: how the other windows become tensors.
     """
 
     name: str = "default"
@@ -90,6 +114,7 @@ class Recipe:
     views: ViewConfig = field(default_factory=ViewConfig)
     graph: StructureSettings = field(default_factory=StructureSettings)
     profile: ProfileSettings = ProfileSettings()
+    measured: MeasuredSettings = field(default_factory=MeasuredSettings)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,23 @@
 """From a recipe to a model with fresh weights."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 from torch import nn
 
 from prismat.encoders.bpe_transformer import BpeTransformer
+from prismat.encoders.clasp_mlp import ClaspMlpConfig
 from prismat.encoders.crystal import CrystalEncoder
-from prismat.encoders.huggingface import HuggingFaceConfig, HuggingFaceEncoder, TextHead
+from prismat.encoders.dos_transformer import DosTransformer
+from prismat.encoders.huggingface import HuggingFaceConfig, HuggingFaceEncoder
+from prismat.encoders.properties_encoder import PropertiesEncoder
+from prismat.encoders.resnet import ImageEncoder
+from prismat.encoders.resnext3d import ResNext3d
+from prismat.encoders.text_head import text_head
 from prismat.encoders.xrd_cnn import XrdCnn
 from prismat.errors import BadInputError
+from prismat.modalities.properties import PropertiesSettings
 from prismat.model import JointModel
 from prismat.objectives.infonce import InfoNce, pair_name
 from prismat.recipes.base import Recipe, TextConfig
@@ -31,24 +39,82 @@ def build_model(recipe: Recipe, embedding_width: int, vocabulary: int) -> JointM
     windows = recipe.windows
     if len(set(windows)) < MIN_WINDOWS or len(set(windows)) != len(windows):
         raise BadInputError(f"windows {windows}", field="windows", remedy="Name two or more different ones.")
-    encoders: dict[str, nn.Module] = {}
-    for window in windows:
-        if window == "structure":
-            encoders[window] = CrystalEncoder(recipe.encoders.structure)
-        elif window == "text":
-            encoders[window] = text_encoder(recipe.encoders.text, embedding_width, vocabulary)
-        else:
-            encoders[window] = XrdCnn(replace(recipe.encoders.xrd, points=recipe.profile.points))
+    encoders: dict[str, nn.Module] = {
+        window: text_encoder(recipe.encoders.text, embedding_width, vocabulary)
+        if window == "text"
+        else window_encoder(window, recipe)
+        for window in windows
+    }
     return JointModel(encoders, recipe.projection)
+
+
+def window_encoder(window: str, recipe: Recipe) -> nn.Module:
+    """The encoder of any window but text, sized to what its modality gives.
+
+    Raises:
+        BadInputError: a properties window without properties.
+    """
+    configs, measured = recipe.encoders, recipe.measured
+    if window == "structure":
+        return CrystalEncoder(configs.structure)
+    if window == "xrd":
+        return XrdCnn(replace(configs.xrd, points=recipe.profile.points))
+    if window == "image":
+        return ImageEncoder(
+            replace(configs.image, channels=measured.image.channels, size=measured.image.size)
+        )
+    if window == "charge_density":
+        return ResNext3d(configs.charge_density)
+    if window == "properties":
+        return PropertiesEncoder(replace(configs.properties, entries=_entries(measured.properties)))
+    return DosTransformer(configs.dos if window == "dos" else configs.phonon_dos)
+
+
+def _entries(settings: PropertiesSettings) -> int:
+    if not settings.properties:
+        raise BadInputError(
+            "a properties window without properties",
+            field="measured.properties",
+            remedy="Name them with their units, such as band_gap in eV.",
+        )
+    return len(settings.properties)
 
 
 def text_encoder(config: TextConfig, embedding_width: int, vocabulary: int) -> nn.Module:
     """The trained part of the text window."""
     if config.kind == "frozen":
-        return TextHead(replace(config.head, embedding=embedding_width))
+        return text_head(replace(config.head, embedding=embedding_width))
     if config.kind == "bpe":
         return BpeTransformer(replace(config.bpe, vocab_size=vocabulary))
-    return HuggingFaceEncoder(HuggingFaceConfig(config.model))
+    return HuggingFaceEncoder(hugging_face(config))
+
+
+def hugging_face(config: TextConfig) -> HuggingFaceConfig:
+    """The pretrained encoder of a text window that is ``frozen`` or ``tuned``."""
+    head = config.head
+    clasp = ClaspMlpConfig(hidden=head.hidden, out=head.out) if head.kind == "clasp" else None
+    return HuggingFaceConfig(
+        config.model, config.pooling, substitute=config.substitute, tuning=config.tuning, clasp=clasp
+    )
+
+
+def as_used(recipe: Recipe, text: Mapping[str, str] | None) -> Recipe:
+    """The recipe with the pretrained text encoder that is really in use, and no substitute for it.
+
+    Args:
+        recipe: may name another one.
+        text: what the text reader tells of itself; None without a text window.
+    """
+    if text is None or recipe.encoders.text.kind == "bpe":
+        return recipe
+    used = replace(recipe.encoders.text, model=text["encoder"], substitute="")
+    return replace(recipe, encoders=replace(recipe.encoders, text=used))
+
+
+def without_downloads(recipe: Recipe) -> Recipe:
+    """The recipe with random weights where pretrained ones would be fetched: a saved model brings its own."""
+    image = replace(recipe.encoders.image, pretrained="none")
+    return replace(recipe, encoders=replace(recipe.encoders, image=image))
 
 
 def build_objective(recipe: Recipe) -> InfoNce:

@@ -1,5 +1,6 @@
 """A model and an index made with it: raw queries to ranked crystals."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from prismat.measurements import Pattern
 from prismat.search.filters import Filter
 from prismat.search.index import Hit, Index
 from prismat.search.index_files import SCHEMA, property_field
-from prismat.search.query import Query
+from prismat.search.query import Measured, Query
 from prismat.store import Store
 
 if TYPE_CHECKING:
@@ -36,15 +37,22 @@ class Blend:
     raw: dict[str, float]
 
 
+_OTHERS = ("image", "dos", "phonon_dos", "charge_density", "properties")
+
 DEFAULT_BLEND = Blend(
-    cross={"text": {"structure": 1.0}, "xrd": {}, "structure": {}},
-    learned={"text": 0.0, "xrd": 0.5, "structure": 1.0},
-    raw={"text": 1.0, "xrd": 1.0, "structure": 0.0},
+    cross={
+        "text": {"structure": 1.0},
+        "xrd": {},
+        "structure": {},
+        **{w: {"structure": 1.0} for w in _OTHERS},
+    },
+    learned={"text": 0.0, "xrd": 0.5, "structure": 1.0, **dict.fromkeys(_OTHERS, 0.5)},
+    raw={"text": 1.0, "xrd": 1.0, "structure": 0.0, **dict.fromkeys(_OTHERS, 0.0)},
 )
 """Words are compared with structures and with the record's own words, a pattern with patterns, a structure
 with structures. A record in an index has its simulated pattern: on validation crystals with distorted
 patterns, pattern against pattern found more than pattern against structure, and profile and learned vector
-together most.
+together most. Any other window is compared with structures and, where records have it, with its like.
 """
 
 
@@ -73,6 +81,7 @@ class SearchEngine:
         text: str | None = None,
         structure: "StructureLike | None" = None,
         xrd: Pattern | str | Path | None = None,
+        measured: Mapping[str, Measured] | None = None,
         weights: dict[str, float] | None = None,
         k: int = 10,
         **filters: Any,
@@ -83,7 +92,9 @@ class SearchEngine:
             text: words.
             structure: a crystal in any form that ``read_crystal`` takes.
             xrd: a measured pattern, or the path of a .xy file.
-            weights: of ``text``, ``structure`` and ``xrd`` where several are given.
+            measured: data of any other window by its name: ``{"dos": Dos(…)}``, or a target,
+                ``{"properties": {"band_gap": Property(1.1, "eV")}}``.
+            weights: by window where several are given.
             k: results wanted.
             **filters: fields of ``Filter``: with_elements (or ``with_``), without_elements (or ``without``),
                 only_elements (or ``only``), n_sites, properties.
@@ -91,7 +102,7 @@ class SearchEngine:
         short = {"with_": "with_elements", "without": "without_elements", "only": "only_elements"}
         named = {short.get(k_, k_): tuple(v) if isinstance(v, list) else v for k_, v in filters.items()}
         conditions = Filter(**named)  # ty: ignore[invalid-argument-type]
-        return self.answer(Query(text, structure, xrd, weights or {}, conditions, k))
+        return self.answer(Query(text, structure, xrd, weights or {}, conditions, k, measured or {}))
 
     def answer(self, query: Query) -> list[Hit]:
         """The results of a typed query.
@@ -120,6 +131,8 @@ class SearchEngine:
             found["structure"] = self.prismat.embed(structures=[query.structure])
         if isinstance(query.xrd, Pattern):
             found["xrd"] = self.prismat.embed(patterns=[query.xrd])
+        for window, data in query.measured.items():
+            found[window] = self.prismat.embed(**{window: [data]})  # ty: ignore[invalid-argument-type]
         return found
 
     def _comparisons(self, window: str, vectors: Vectors) -> list[tuple[str, np.ndarray, float]]:

@@ -11,8 +11,10 @@ import numpy as np
 from prismat.crystal import Crystal
 from prismat.errors import BadInputError
 from prismat.formats import read_crystal, to_cif
-from prismat.measurements import Pattern
+from prismat.material import Property
+from prismat.measurements import ChargeDensity, Dos, Image, Pattern
 from prismat.search.filters import Filter
+from prismat.search.payload import from_payloads, to_payload
 
 if TYPE_CHECKING:
     from prismat.material import StructureLike
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 MAX_TEXT = 20_000
 MAX_POINTS = 1_000_000
 PARTS = ("text", "structure", "xrd")
+OTHERS = ("image", "dos", "phonon_dos", "charge_density", "properties")
+Measured = Image | Dos | ChargeDensity | Mapping[str, Property]
+"""Data of another window; properties are numbers with units by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +35,14 @@ class Query:
         text: words.
         structure: a crystal in any form that ``read_crystal`` takes.
         xrd: a powder pattern, or the path of one.
-        weights: by part (``text``, ``structure``, ``xrd``), 1 where left out.
+        weights: by window, 1 where left out.
         filter: hard conditions on the results.
         k: results wanted.
+        measured: data of any other window by its name; ``properties`` is a target.
 
     Raises:
-        BadInputError: nothing to search by, empty or overlong text, a weight that is not positive or belongs
-            to no part of the query, or k below 1.
+        BadInputError: nothing to search by, an unknown window, empty or overlong text, a weight that is not
+            positive or belongs to no part of the query, or k below 1.
     """
 
     text: str | None = None
@@ -45,11 +51,18 @@ class Query:
     weights: Mapping[str, float] = field(default_factory=dict)
     filter: Filter = field(default_factory=Filter)
     k: int = 10
+    measured: Mapping[str, Measured] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.parts:
             raise BadInputError(
                 "the query is empty", field="query", remedy="Give a text, a structure or a pattern."
+            )
+        if unknown := set(self.measured) - set(OTHERS):
+            raise BadInputError(
+                f"unknown window {sorted(unknown)[0]!r}",
+                field="measured",
+                remedy=f"Use one of {', '.join(OTHERS)}.",
             )
         if self.text is not None and not 0 < len(self.text.strip()) <= MAX_TEXT:
             raise BadInputError(
@@ -72,7 +85,7 @@ class Query:
     @property
     def parts(self) -> tuple[str, ...]:
         """The parts that are given."""
-        return tuple(name for name in PARTS if getattr(self, name) is not None)
+        return (*(name for name in PARTS if getattr(self, name) is not None), *self.measured)
 
     def resolved(self) -> "Query":
         """The same query with files read: the structure as ``Crystal``, the pattern as ``Pattern``.
@@ -95,6 +108,8 @@ class Query:
                 "intensity": query.xrd.intensity.tolist(),
                 "wavelength": query.xrd.wavelength,
             }
+        if query.measured:
+            payload["measured"] = {window: to_payload(data) for window, data in query.measured.items()}
         payload["filter"] = query.filter.to_dict()
         return json.dumps(payload, ensure_ascii=False, allow_nan=False)
 
@@ -120,6 +135,7 @@ class Query:
             text=words,
             structure=None if structure is None else read_crystal(structure, record="query"),
             xrd=None if xrd is None else _pattern_from(xrd),
+            measured=from_payloads(payload.get("measured") or {}),
             weights=_weights(payload.get("weights") or {}),
             filter=Filter.from_dict(payload.get("filter") or {}),
             k=k,
@@ -131,7 +147,7 @@ def _object(text: str) -> dict[str, Any]:
         payload = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BadInputError("not JSON", field="query", remedy="Give a JSON object.") from error
-    fields = {*PARTS, "weights", "filter", "k"}
+    fields = {*PARTS, "measured", "weights", "filter", "k"}
     if not isinstance(payload, dict) or not set(payload) <= fields:
         raise BadInputError(
             "not a query", field="query", remedy=f"Give an object with any of {', '.join(sorted(fields))}."

@@ -10,13 +10,16 @@ from prismat.api import Prismat
 from prismat.errors import BadInputError
 from prismat.modalities.chemistry_text import MaskLevel, mask
 from prismat.modalities.lexicon import Lexicon
+from prismat.modalities.properties import PropertiesSettings
 from prismat.splits import group_records
 from prismat.tasks.embedding import Present, Vectors, embed_rows
 from prismat.tasks.retrieval import RetrievalResult, grouped_gallery_metrics, retrieval_metrics
-from prismat.training.records import Records
+from prismat.training.records import Records, property_labels
 from prismat.training.windows import StoreData
 
 MASK_LEVELS: tuple[MaskLevel, ...] = ("formula", "elements", "minerals")
+ORDER = ("structure", "text", "xrd", "image", "dos", "phonon_dos", "charge_density", "properties")
+"""Windows in the order of reports."""
 POLYMORPH_TOLERANCE = 0.005
 """Element fractions that differ by no more are one formula when polymorphs are told apart."""
 
@@ -45,10 +48,15 @@ class Evaluator:
         records: all records of the store.
         rows: the held-out rows, which are the gallery.
         groups: group of each record, within which queries are not independent (for the intervals).
+        properties: those of a properties window; records equal in all of them answer for one another.
     """
 
     def __init__(
-        self, records: Records, rows: Int[np.ndarray, " n"], groups: Int[np.ndarray, " records"] | None = None
+        self,
+        records: Records,
+        rows: Int[np.ndarray, " n"],
+        groups: Int[np.ndarray, " records"] | None = None,
+        properties: PropertiesSettings | None = None,
     ) -> None:
         self.records, self.rows = records, np.sort(rows)
         self.groups = np.arange(len(records)) if groups is None else groups
@@ -56,6 +64,9 @@ class Evaluator:
         same_text = text[:, None] == text[None, :]
         same_structure = structure[:, None] == structure[None, :]
         self.relevant = {"text": same_text | same_structure, "structure": same_structure}
+        if properties is not None:
+            values = property_labels(records.table["properties"], properties)[self.rows]
+            self.relevant["properties"] = (values[:, None] == values[None, :]) | same_structure
         self.formula = group_records(records.fractions[self.rows], (), POLYMORPH_TOLERANCE)
 
     def embed(self, prismat: Prismat, data: StoreData) -> Embeddings:
@@ -63,11 +74,9 @@ class Evaluator:
         return Embeddings(self.rows, *embed_rows(prismat, data, self.rows))
 
     def directions(self, prismat: Prismat) -> list[tuple[str, str]]:
-        """(query, gallery) for every ordered pair of windows, structure and text first."""
-        windows = prismat.recipe.windows
-        pairs = [("text", "structure"), ("structure", "text"), ("xrd", "structure"), ("structure", "xrd")]
-        pairs += [("xrd", "text"), ("text", "xrd")]
-        return [(a, b) for a, b in pairs if a in windows and b in windows]
+        """(query, gallery) for every ordered pair of windows: structure and text first, then by gallery."""
+        windows = [w for w in ORDER if w in prismat.recipe.windows]
+        return [d for i, a in enumerate(windows) for b in windows[i + 1 :] for d in ((b, a), (a, b))]
 
     def scores(
         self, prismat: Prismat, embedded: Embeddings, query: str, gallery: str
@@ -89,7 +98,8 @@ class Evaluator:
         return embedded.present[prismat.key(query, gallery)] & answered
 
     def _relevant(self, query: str, gallery: str) -> Bool[np.ndarray, "rows rows"]:
-        return self.relevant["text" if "text" in (query, gallery) else "structure"]
+        kind = next((k for k in ("text", "properties") if k in (query, gallery)), "structure")
+        return self.relevant[kind]
 
     def retrieval(self, prismat: Prismat, embedded: Embeddings) -> dict[str, RetrievalResult]:
         """Every direction that has a query over the whole gallery, and the galleries of one formula."""

@@ -30,7 +30,7 @@ def build_index(prismat: Prismat, store: Store, folder: Path) -> Index:
     data = StoreData(
         store,
         prismat.recipe.windows,
-        (prismat.structure, prismat.xrd),
+        prismat.modalities,
         _texts(prismat, store),
         prismat.recipe.views,
         [],

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prismat.files import write_text
+from prismat.modalities.properties import PropertiesSettings
 from prismat.modalities.xrd import XrdSettings
 from prismat.prepare import PrepareSettings, prepare
 from prismat.recipes.base import Job, Recipe
@@ -41,7 +42,7 @@ class Talk:
 def store_settings(recipe: Recipe, workers: int = 0) -> PrepareSettings:
     """How a store has to be prepared for a recipe."""
     xrd = XrdSettings(wavelength=recipe.profile.wavelength)
-    return PrepareSettings(recipe.graph, xrd, recipe.profile, workers=workers)
+    return PrepareSettings(recipe.graph, xrd, recipe.profile, recipe.measured, workers=workers)
 
 
 def prepare_source(
@@ -60,7 +61,7 @@ def train_recipe(prepared: Prepared, job: Job, folder: Path, talk: Talk = Talk()
 
 
 def _train(prepared: Prepared, job: Job, folder: Path, text: TextSide, talk: Talk) -> Trained:
-    evaluator = Evaluator(prepared.records, prepared.rows["val"])
+    evaluator = Evaluator(prepared.records, prepared.rows["val"], properties=_properties(job.recipe))
     trained = train(
         prepared,
         job,
@@ -101,9 +102,12 @@ def run_baselines(prepared: Prepared, job: Job, folder: Path, talk: Talk) -> dic
 def test_evaluator(prepared: Prepared, job: Job) -> Evaluator:
     """The evaluator of the test rows; intervals treat the split's groups as units."""
     records = prepared.records
-    keys = [records.titles, records.publications, records.minerals]
-    groups = group_records(records.fractions, keys, job.split.tolerance)
-    return Evaluator(records, prepared.rows["test"], groups)
+    groups = group_records(records.fractions, list(records.keys.values()), job.split.tolerance)
+    return Evaluator(records, prepared.rows["test"], groups, _properties(job.recipe))
+
+
+def _properties(recipe: Recipe) -> PropertiesSettings | None:
+    return recipe.measured.properties if "properties" in recipe.windows else None
 
 
 def evaluate_and_report(

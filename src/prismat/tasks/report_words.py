@@ -19,7 +19,12 @@ DIRECTIONS = (
 MASKED = "masked_text->structure"
 MASK_LEVELS = ("formula", "elements", "minerals")
 
-_WORDS = {"text": "text", "structure": "structure", "xrd": "diffraction"}
+_WORDS = {
+    "xrd": "diffraction",
+    "dos": "electronic DOS",
+    "phonon_dos": "phonon DOS",
+    "charge_density": "charge density",
+}
 _MASKS = {
     "formula": "formulas hidden",
     "elements": "formulas and element names hidden",

@@ -143,7 +143,7 @@ class Trainer:
         config = self.config
         factor = warmup_cosine(self.step, config.steps, config.optimizer.warmup)
         for group in self.optimizer.param_groups:
-            group["lr"] = config.optimizer.learning_rate * factor
+            group["lr"] = config.optimizer.learning_rate * factor * group["scale"]
         weights = curriculum_weights(config.curriculum, self.step / config.steps)
         self.optimizer.zero_grad(set_to_none=True)
         for _ in range(config.micro_batches):
@@ -289,11 +289,40 @@ def _batch_recall(embedded: Embedded) -> float:
     return float(np.mean(hits)) if hits else 0.0
 
 
+@runtime_checkable
+class LayerRates(Protocol):
+    """A module whose parameters do not all learn at the recipe's rate."""
+
+    def learning_rates(self) -> dict[str, float]:
+        """Share of the recipe's learning rate by parameter name; 1 for those left out."""
+        ...
+
+
 def build_optimizer(modules: list[torch.nn.Module], config: OptimizerConfig) -> torch.optim.AdamW:
-    """AdamW with decay on matrices only; vectors (biases, norms, temperatures) are left alone."""
+    """AdamW with decay on matrices only; vectors (biases, norms, temperatures) are left alone.
+
+    The groups of a share other than 1 follow those of the full rate; each has its share as ``scale``.
+    """
+    scales = _scales(modules)
     parameters = [p for m in modules for p in m.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    shares = sorted({scales.get(id(p), 1.0) for p in parameters} - {1.0}, reverse=True)
+    groups = []
+    for share in [1.0, *shares]:
+        own = [p for p in parameters if scales.get(id(p), 1.0) == share]
+        for decay, members in (
+            (config.weight_decay, [p for p in own if p.ndim > 1]),
+            (0.0, [p for p in own if p.ndim <= 1]),
+        ):
+            lr = config.learning_rate * share
+            groups.append({"params": members, "weight_decay": decay, "scale": share, "lr": lr})
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
+
+
+def _scales(modules: list[torch.nn.Module]) -> dict[int, float]:
+    """Share of the learning rate of every parameter that has one, by the parameter's ``id``."""
+    scales = {}
+    for part in (part for module in modules for part in module.modules()):
+        if isinstance(part, LayerRates):
+            named = dict(part.named_parameters())
+            scales |= {id(named[name]): rate for name, rate in part.learning_rates().items()}
+    return scales

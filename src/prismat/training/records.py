@@ -1,13 +1,14 @@
 """What training and evaluation need to know of every record besides its tensors."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from prismat.duplicates import duplicate_structures, text_labels
 from prismat.elements import MAX_Z, atomic_number
+from prismat.modalities.properties import PropertiesSettings
 from prismat.store import Store
 
 
@@ -24,6 +25,8 @@ class Records:
         structure_label: equal for duplicate structures; a record without one has a label of its own.
         text_label: equal for equal titles.
         table: the store's rows as dictionaries of columns.
+        parts: the part (train, val, test) that each record came with, empty where it came with none.
+        groups: what must not be separated for other reasons, by name, such as cells of one module.
     """
 
     ids: list[str]
@@ -34,9 +37,17 @@ class Records:
     structure_label: Int[np.ndarray, " records"]
     text_label: Int[np.ndarray, " records"]
     table: dict[str, list]
+    parts: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def keys(self) -> dict[str, list[str]]:
+        """What no split separates, by kind, besides the composition."""
+        kept = {"title": self.titles, "publication": self.publications, "mineral": self.minerals}
+        return {**kept, "group": self.groups} if any(self.groups) else kept
 
 
 def read_records(store: Store) -> Records:
@@ -60,6 +71,8 @@ def read_records(store: Store) -> Records:
         structure_label=label,
         text_label=text_labels(titles),
         table=table,
+        parts=[t.get("split", "") for t in tags],
+        groups=[t.get("group", "") for t in tags],
     )
 
 
@@ -72,3 +85,16 @@ def fraction_matrix(
     flat = np.array([atomic_number(s) for e in elements for s in e], dtype=np.int64)
     matrix[row, flat] = [x for f in fractions for x in f]
     return matrix
+
+
+def property_labels(
+    rows: Sequence[Sequence[dict]], settings: PropertiesSettings
+) -> Int[np.ndarray, " records"]:
+    """Labels equal where all chosen properties are; a record without any has a label of its own."""
+    chosen = {spec.name for spec in settings.properties}
+    known: dict[tuple, int] = {}
+    labels = np.arange(len(rows), 2 * len(rows))
+    for row, entries in enumerate(rows):
+        if key := tuple(sorted((e["name"], e["value"], e["unit"]) for e in entries if e["name"] in chosen)):
+            labels[row] = known.setdefault(key, len(known))
+    return labels

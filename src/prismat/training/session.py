@@ -3,7 +3,7 @@
 import resource
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +14,16 @@ from prismat.api import Prismat, Shapes
 from prismat.errors import MismatchError
 from prismat.files import digest, write_json, write_text
 from prismat.modalities.text import MAX_TOKENS, train_tokenizer
+from prismat.modalities.windows import MEASURED
 from prismat.packaged import cache_dir
 from prismat.recipes.base import Job, Recipe, SplitConfig
-from prismat.recipes.build import build_model, build_objective, seed_everything
+from prismat.recipes.build import as_used, build_model, build_objective, hugging_face, seed_everything
 from prismat.recipes.serial import to_json
-from prismat.splits import Split, check_leaks, group_records, make_split
+from prismat.splits import PARTS, Split, check_leaks, count_leaks, group_records, make_split
 from prismat.store import Store
 from prismat.text_reader import EncoderReader, FrozenReader, TextReader, TokenReader
 from prismat.training.loop import Outcome, Progress, Trainer
-from prismat.training.records import Records, read_records
+from prismat.training.records import Records, property_labels, read_records
 from prismat.training.state import check_job
 from prismat.training.text_bank import build_text_bank, build_token_bank, training_lexicon, view_texts
 from prismat.training.tracking import Tracker
@@ -49,15 +50,29 @@ class Prepared:
 def split_store(store: Store, records: Records, config: SplitConfig) -> Split:
     """The grouped split of a store: no formula, publication, title or mineral crosses.
 
+    Records that come with a part of their own (tag ``split``) keep it: nothing named val or test is ever
+    trained on. What such a split lets cross is counted in its rule.
+
     Raises:
         BadInputError: too few groups, or a leak, which would be a defect.
     """
-    keys = {"title": records.titles, "publication": records.publications, "mineral": records.minerals}
+    keys = records.keys
+    if any(records.parts):
+        return _given_split(store, records, keys, config)
     groups = group_records(records.fractions, list(keys.values()), config.tolerance)
     rule = {"keys": ["formula", *keys], "tolerance": config.tolerance, "store": store.hash}
     split = make_split(records.ids, groups, config.fractions, config.seed, rule)
     check_leaks(split, records.ids, records.fractions, keys, config.tolerance)
     return split
+
+
+def _given_split(store: Store, records: Records, keys: dict[str, list[str]], config: SplitConfig) -> Split:
+    """The division that the records came with."""
+    parts = {p: tuple(i for i, q in zip(records.ids, records.parts, strict=True) if p == q) for p in PARTS}
+    split = Split(**parts, rule={"given": True, "store": store.hash})
+    leaks = count_leaks(split, records.ids, records.fractions, keys, config.tolerance)
+    crossing = {"composition": leaks.compositions, **leaks.keys}
+    return replace(split, rule={**split.rule, "crossing": crossing, "tolerance": config.tolerance})
 
 
 def open_prepared(store: Store, config: SplitConfig) -> Prepared:
@@ -83,23 +98,28 @@ class TextSide:
 
 
 def read_texts(prepared: Prepared, recipe: Recipe, progress: Progress | None = None) -> TextSide:
-    """Text features of a store under a recipe; frozen embeddings come from the cache where they can."""
+    """Text features of a store under a recipe; frozen embeddings come from the cache where they can.
+
+    Raises:
+        BadInputError: the text encoder cannot be had, or cannot be tuned as the recipe wants.
+        MissingExtraError: transformers is not installed.
+    """
     if "text" not in recipe.windows:
         return TextSide(None, None, Shapes())
     config, train, chances = recipe.encoders.text, prepared.rows["train"], recipe.views.text
     if config.kind == "frozen":
-        from prismat.encoders.huggingface import FrozenSentenceEncoder, HuggingFaceConfig
+        from prismat.encoders.huggingface import FrozenSentenceEncoder
 
-        encoder = FrozenSentenceEncoder(HuggingFaceConfig(config.model))
+        encoder = FrozenSentenceEncoder(hugging_face(config))
         lexicon = training_lexicon(prepared.records, train)
         reader = FrozenReader(encoder, lexicon, cache_dir() / "text")
         report = (lambda done, total: progress(done, total, {})) if progress else None
         bank = build_text_bank(prepared.records, reader, train, chances, report)
         return TextSide(reader, bank, Shapes(embedding_width=encoder.width))
     if config.kind == "tuned":
-        from prismat.encoders.huggingface import HuggingFaceConfig, HuggingFaceEncoder
+        from prismat.encoders.huggingface import HuggingFaceEncoder
 
-        own = EncoderReader(HuggingFaceEncoder(HuggingFaceConfig(config.model)))
+        own = EncoderReader(HuggingFaceEncoder(hugging_face(config)))
         return TextSide(own, build_token_bank(prepared.records, own, chances), Shapes())
     texts = view_texts(prepared.records, chances)
     tokenizer = train_tokenizer([t for v in texts.values() for t in np.array(v)[train]], config.vocabulary)
@@ -126,6 +146,12 @@ class Trained:
     outcome: Outcome
     scales: dict[str, float]
 
+    @property
+    def validation(self) -> dict[str, float]:
+        """Scores by direction of the validation that chose the weights; empty where there was none."""
+        best = [e for e in self.outcome.history if e["step"] == self.outcome.best_step]
+        return {k.removeprefix("val/"): v for k, v in best[0].items() if k.startswith("val/")} if best else {}
+
 
 def train(
     prepared: Prepared,
@@ -151,7 +177,8 @@ def train(
     recipe = job.recipe
     _check_store(prepared.store, recipe)
     seed_everything(job.train.seed)
-    model = build_model(recipe, text.shapes.embedding_width, text.shapes.vocabulary)
+    used = as_used(recipe, text.reader.describe() if text.reader else None)
+    model = build_model(used, text.shapes.embedding_width, text.shapes.vocabulary)
     objective = build_objective(recipe)
     prismat = Prismat(model, recipe, text.reader, text.shapes)
     data = store_data(prepared, prismat, text)
@@ -174,32 +201,38 @@ def train(
 
 def store_data(prepared: Prepared, prismat: Prismat, text: TextSide) -> StoreData:
     """The windows of a store under a model."""
-    records = prepared.records
-    return StoreData(
-        prepared.store,
-        prismat.recipe.windows,
-        (prismat.structure, prismat.xrd),
-        text.bank,
-        prismat.recipe.views,
-        [records.text_label, records.structure_label],
-    )
+    records, recipe = prepared.records, prismat.recipe
+    labels = [records.text_label, records.structure_label]
+    if "properties" in recipe.windows:
+        labels.append(property_labels(records.table["properties"], recipe.measured.properties))
+    return StoreData(prepared.store, recipe.windows, prismat.modalities, text.bank, recipe.views, labels)
 
 
 def _check_store(store: Store, recipe: Recipe) -> None:
     """Refuses a store whose graphs, wavelength or measured profiles are not what the recipe reads."""
     made = store.info["job"]["settings"]
-    checks = [("graph settings", made["structure"], to_json(recipe.graph))]
+    checks: list[tuple[str, object, object]] = [
+        ("graph settings", *_graphs(made["structure"], to_json(recipe.graph)))
+    ]
+    wanted = to_json(recipe.measured)
+    checks += [(f"{w} settings", made["measured"][w], wanted[w]) for w in MEASURED if w in recipe.windows]
     if "xrd" in recipe.windows:
         checks.append(("the wavelength", made["xrd"]["wavelength"], recipe.profile.wavelength))
         if store.lengths("xrd.profile").any():
-            grids = (made["profile"], to_json(recipe.profile))
-            checks.append(("profile settings", *({**g, "wavelength": 0} for g in grids)))
+            there, wanted = ({**g, "wavelength": 0} for g in (made["profile"], to_json(recipe.profile)))
+            checks.append(("profile settings", there, wanted))
     for what, there, wanted in checks:
         if there != wanted:
             raise MismatchError(
                 f"{store.folder} was prepared with {what} {there}, the recipe wants {wanted}. "
                 "Run 'prismat prepare' with the recipe's settings into another folder."
             )
+
+
+def _graphs(there: dict, wanted: dict) -> tuple[dict, dict]:
+    """Both settings of graphs; further features in the store do no harm."""
+    extras = [e for e in there["extras"] if e in wanted["extras"]]
+    return {**there, "extras": extras}, wanted
 
 
 def peak_memory_mb() -> float:

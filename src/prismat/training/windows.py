@@ -1,6 +1,6 @@
 """The windows of a store's records, batched for training or evaluation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,10 +8,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from prismat.duplicates import same_matrix
+from prismat.modalities.base import Modality
+from prismat.modalities.image import ImageModality
+from prismat.modalities.image_views import ImageViews
 from prismat.modalities.profile import ProfileNoise, XrdBatch, XrdModality
-from prismat.modalities.structure import StructureBatch, StructureModality, strained
+from prismat.modalities.properties import PropertiesModality
+from prismat.modalities.structure import StructureModality, strained
 from prismat.modalities.text import FrozenTextBatch, TokenBatch
-from prismat.ragged import Packed, Ragged
+from prismat.ragged import Packed, Ragged, take
 from prismat.store import Store
 
 Rows = Int[np.ndarray, " n"]
@@ -28,12 +32,14 @@ class ViewConfig:
         lexicon_dropout: chance of hiding what the mineral lexicon says: held-out minerals are not in it.
         noise: distortions of simulated patterns; None for clean ones. Learnt with them, a model finds noisy
             patterns almost as well as clean ones, at little cost on these.
+        image: distortions of images; None for none.
     """
 
     text: dict[str, float] = field(default_factory=lambda: {"title": 0.67, "description": 0.33})
     strain: float = 0.05
     lexicon_dropout: float = 0.5
     noise: ProfileNoise | None = field(default_factory=ProfileNoise)
+    image: ImageViews | None = field(default_factory=ImageViews)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,8 +125,8 @@ class StoreData:
 
     Args:
         store: prepared records.
-        windows: names of the modalities wanted.
-        modalities: the structure and the diffraction modality, with the settings of the model.
+        windows: names of the modalities wanted, in the order in which their views are drawn.
+        modalities: by window, with the settings of the model; all but text.
         text: the text bank, or None without text.
         views: training views.
         labels: labels of records that are no negatives of each other: equal texts, duplicate structures, …
@@ -130,14 +136,17 @@ class StoreData:
         self,
         store: Store,
         windows: Sequence[str],
-        modalities: tuple[StructureModality, XrdModality],
+        modalities: Mapping[str, Modality],
         text: TextBank | TokenBank | None,
         views: ViewConfig,
         labels: Sequence[Int[np.ndarray, " records"]],
     ) -> None:
-        self.store, self.windows, self.views, self.labels = store, tuple(windows), views, list(labels)
-        self.structure, self.xrd = modalities
-        self.text = text
+        self.store, self.windows, self.modalities = store, tuple(windows), modalities
+        self.text, self.views, self.labels = text, views, list(labels)
+        self.properties: Ragged | None = None
+        properties = modalities.get("properties")
+        if isinstance(properties, PropertiesModality):
+            self.properties = properties.rows(store.table["properties"], store.ids)
 
     def batches(self, rows: Rows, rng: np.random.Generator | None) -> dict[str, object]:
         """Batches of all windows; training views, the same for a record's windows, where ``rng`` is given."""
@@ -145,40 +154,62 @@ class StoreData:
         if rng is not None and self.views.strain > 0:
             scale = np.exp(rng.uniform(-self.views.strain, self.views.strain, len(rows)))
         made: dict[str, object] = {}
-        if "structure" in self.windows:
-            made["structure"] = self._structure(rows, scale)
-        if "text" in self.windows and self.text is not None:
-            made["text"] = self.text.batch(rows, self.views, rng)
-        if "xrd" in self.windows:
-            made["xrd"] = self._xrd(rows, scale, rng)
+        for window in self.windows:
+            if window == "text" and self.text is not None:
+                made[window] = self.text.batch(rows, self.views, rng)
+            elif window != "text":
+                made[window] = self._batch(self.modalities[window], rows, scale, rng)
         return made
 
     def same(self, rows: Rows) -> Bool[torch.Tensor, "n n"]:
         """Records that agree in a label: no negatives of each other."""
         return torch.from_numpy(same_matrix(*(label[rows] for label in self.labels)))
 
-    def _structure(self, rows: Rows, scale: Float[np.ndarray, " n"]) -> StructureBatch:
-        batch = self.structure.collate(self.store.take(rows, list(self.structure.columns)))
-        if (scale == 1).all():
-            return batch
-        return strained(batch, torch.from_numpy(scale.astype(np.float32)))
+    def _batch(
+        self, modality: Modality, rows: Rows, scale: Float[np.ndarray, " n"], rng: np.random.Generator | None
+    ) -> object:
+        if self.properties is not None and modality.name == "properties":
+            taken = take(self.properties.values, self.properties.offsets, rows)
+            return modality.collate({"properties.values": taken})
+        packed = self.store.take(rows, list(modality.columns))
+        if isinstance(modality, StructureModality):
+            batch = modality.collate(packed)
+            return (
+                batch if (scale == 1).all() else strained(batch, torch.from_numpy(scale.astype(np.float32)))
+            )
+        if isinstance(modality, XrdModality):
+            return self._xrd(modality, packed, scale, rng)
+        if isinstance(modality, ImageModality):
+            if modality.settings.source == "xrd" and (scale != 1).any():
+                packed = strained_lines(packed, scale, "image")
+            views = None if rng is None else self.views.image
+            return modality.collate(packed, views, _generator(rng) if rng is not None and views else None)
+        return modality.collate(packed)
 
-    def _xrd(self, rows: Rows, scale: Float[np.ndarray, " n"], rng: np.random.Generator | None) -> XrdBatch:
-        packed = self.store.take(rows, list(self.xrd.columns))
+    def _xrd(
+        self,
+        modality: XrdModality,
+        packed: Packed,
+        scale: Float[np.ndarray, " n"],
+        rng: np.random.Generator | None,
+    ) -> XrdBatch:
         if (scale != 1).any():
             packed = strained_lines(packed, scale)
         if rng is None or self.views.noise is None:
-            return self.xrd.collate(packed)
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        return self.xrd.collate(packed, self.views.noise, generator)
+            return modality.collate(packed)
+        return modality.collate(packed, self.views.noise, _generator(rng))
 
 
-def strained_lines(packed: Packed, scale: Float[np.ndarray, " n"]) -> Packed:
+def _generator(rng: np.random.Generator) -> torch.Generator:
+    return torch.Generator().manual_seed(int(rng.integers(2**62)))
+
+
+def strained_lines(packed: Packed, scale: Float[np.ndarray, " n"], window: str = "xrd") -> Packed:
     """Powder lines of crystals whose every length is multiplied by ``scale``: sin θ' = sin θ / scale.
 
     Lines beyond backscattering are moved to 180°, outside of every profile. Intensities stay.
     """
-    lines = packed["xrd.two_theta"]
+    lines = packed[f"{window}.two_theta"]
     sine = np.sin(np.radians(lines.values.astype(np.float64)) / 2) / np.repeat(scale, lines.lengths)
     moved = np.degrees(2 * np.arcsin(np.clip(sine, 0, 1)))
-    return {**packed, "xrd.two_theta": Ragged(moved.astype(lines.values.dtype), lines.lengths)}
+    return {**packed, f"{window}.two_theta": Ragged(moved.astype(lines.values.dtype), lines.lengths)}

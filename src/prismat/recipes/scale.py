@@ -1,0 +1,133 @@
+"""Recipes by a few words: which encoder, which windows, and a size that a laptop trains in five minutes."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal, get_args
+
+from prismat.encoders.alignn import AlignnConfig
+from prismat.encoders.cgcnn import CgcnnConfig
+from prismat.encoders.crystal import GraphConfigs, Part, extras_of
+from prismat.encoders.dos_transformer import DosTransformerConfig
+from prismat.encoders.gatgnn import GatgnnConfig
+from prismat.encoders.matformer import MatformerConfig
+from prismat.encoders.megnet import MegnetConfig
+from prismat.encoders.mpgnn import MpgnnConfig
+from prismat.encoders.painn import PainnConfig
+from prismat.encoders.potnet import PotNetConfig
+from prismat.encoders.resnext3d import ResNext3dConfig
+from prismat.errors import BadInputError
+from prismat.modalities.properties import PropertiesSettings, PropertySpec
+from prismat.modalities.windows import MeasuredSettings, Window
+from prismat.recipes.base import Job, Recipe
+from prismat.recipes.serial import from_json
+from prismat.store import Store
+
+Encoder = Literal[
+    "default",
+    "cgcnn",
+    "mpgnn",
+    "mpgnn-filtered",
+    "painn",
+    "alignn",
+    "potnet",
+    "megnet",
+    "gatgnn",
+    "matformer",
+    "chgnet",
+    "composition",
+]
+"""Structure encoders by name; ``default`` is CGCNN beside composition and lattice."""
+_EXACT: set[str] = {"structure", "text", "xrd", "image"}
+
+
+def with_structure(recipe: Recipe, encoder: str) -> Recipe:
+    """The recipe with one published structure encoder and nothing beside it.
+
+    Raises:
+        BadInputError: no encoder of that name.
+    """
+    if encoder not in get_args(Encoder):
+        raise BadInputError(
+            f"unknown structure encoder {encoder!r}",
+            field="structure",
+            remedy=f"Use one of {', '.join(get_args(Encoder))}.",
+        )
+    if encoder == "default":
+        return recipe
+    part: Part = "mpgnn" if encoder == "mpgnn-filtered" else encoder  # ty: ignore[invalid-assignment]
+    structure = recipe.encoders.structure
+    graphs = replace(structure.graphs, mpgnn=replace(structure.graphs.mpgnn, filtered=encoder != "mpgnn"))
+    encoders = replace(recipe.encoders, structure=replace(structure, parts=(part,), graphs=graphs))
+    graph = replace(recipe.graph, extras=extras_of((part,)))
+    return replace(recipe, name=encoder, encoders=encoders, graph=graph)
+
+
+def with_windows(recipe: Recipe, windows: Sequence[Window], store: Store) -> Recipe:
+    """The recipe with these windows, read as the store was prepared; all its properties where none is named.
+
+    The strained view is left out where a window would not follow it: a DOS, a charge density and properties
+    belong to one volume.
+    """
+    made = store.info["job"]["settings"]["measured"]
+    properties = recipe.measured.properties
+    if "properties" in windows and not properties.properties:
+        properties = properties_of(store)
+    measured = replace(from_json(MeasuredSettings, made, "measured"), properties=properties)
+    views = recipe.views if set(windows) <= _EXACT else replace(recipe.views, strain=0.0)
+    return replace(recipe, windows=tuple(windows), measured=measured, views=views)
+
+
+def properties_of(store: Store) -> PropertiesSettings:
+    """Every property of a store's records with its unit, by name.
+
+    Raises:
+        BadInputError: there is none, or one comes with two units.
+    """
+    units: dict[str, set[str]] = {}
+    for row in store.column("properties"):
+        for entry in row:
+            units.setdefault(entry["name"], set()).add(entry["unit"])
+    mixed = sorted(name for name, found in units.items() if len(found) > 1)
+    if mixed or not units:
+        raise BadInputError(
+            f"property {mixed[0]!r} comes with several units" if mixed else "no record has a property",
+            record=str(store.folder),
+            field="properties",
+            remedy="Name the properties with their units in the recipe." if mixed else "Use other windows.",
+        )
+    return PropertiesSettings(tuple(PropertySpec(name, min(units[name])) for name in sorted(units)))
+
+
+LAPTOP_GRAPHS = GraphConfigs(
+    cgcnn=CgcnnConfig(width=64, layers=3),
+    mpgnn=MpgnnConfig(width=64, layers=3),
+    painn=PainnConfig(width=64, layers=3),
+    alignn=AlignnConfig(width=64, angle_neighbors=6),
+    potnet=PotNetConfig(width=64),
+    megnet=MegnetConfig(),
+    gatgnn=GatgnnConfig(width=64),
+    matformer=MatformerConfig(width=64, heads=2, layers=3),
+)
+"""Published networks, narrower; Matformer also has fewer layers, ALIGNN sees angles of near bonds only."""
+
+
+LAPTOP_STEPS = {"image": 300, "charge_density": 150}
+"""Steps of windows whose encoders are slow; 600 of all others."""
+
+
+def at_laptop_scale(job: Job) -> Job:
+    """The same architectures, smaller: 128 records a step, steps for five minutes on two cores at most."""
+    recipe = job.recipe
+    filtered = recipe.encoders.structure.graphs.mpgnn.filtered
+    graphs = replace(LAPTOP_GRAPHS, mpgnn=replace(LAPTOP_GRAPHS.mpgnn, filtered=filtered))
+    encoders = replace(
+        recipe.encoders,
+        structure=replace(recipe.encoders.structure, graphs=graphs),
+        dos=DosTransformerConfig.laptop(),
+        phonon_dos=DosTransformerConfig.laptop(),
+        charge_density=ResNext3dConfig.small(),
+        image=replace(recipe.encoders.image, backbone="mobilenetv3_small_050", pretrained="none"),
+    )
+    steps = min(LAPTOP_STEPS.get(window, 600) for window in recipe.windows)
+    train = replace(job.train, steps=steps, batch=128, evaluate_every=steps // 3)
+    return replace(job, recipe=replace(recipe, encoders=encoders), train=train)
