@@ -240,6 +240,21 @@ def test_an_unknown_format_is_refused(folder, version):
         load(folder)
 
 
+def test_a_model_of_the_first_format_is_read(folder, prismat):
+    """Its graph networks stood among the other parts of the structure encoder."""
+    config = json.loads((folder / "config.json").read_text())
+    structure = config["recipe"]["encoders"]["structure"]
+    graphs = structure.pop("graphs")
+    structure |= {name: graphs[name] for name in ("cgcnn", "mpgnn")}
+    for name in ("image", "dos", "phonon_dos", "charge_density", "properties"):
+        del config["recipe"]["encoders"][name]
+    del config["recipe"]["measured"], config["recipe"]["graph"]["extras"]
+    rewrite(folder, format_version=1, recipe=config["recipe"])
+    again = load(folder)
+    assert again.recipe == prismat.recipe
+    assert again.hash == prismat.hash
+
+
 def test_a_config_that_fits_no_recipe_is_refused(folder):
     config = json.loads((folder / "config.json").read_text())
     rewrite(folder, recipe={**config["recipe"], "colour": "red"})

@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 from pymatgen.core import Lattice, Structure
 
 from prismat.errors import BadInputError
 from prismat.material import Material, Property, Provenance, Reject
+from prismat.measurements import Dos, Pattern
 
 SALT = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
 
@@ -32,3 +34,12 @@ def test_reject_gives_the_problem_or_the_kind_of_error():
     )
     assert named == Reject("a", "a site is empty")
     assert Reject.because("b", ValueError("bad number")) == Reject("b", "ValueError: bad number")
+
+
+def test_a_measurement_of_another_kind_is_named():
+    pattern = Pattern(np.arange(3.0), np.ones(3))
+    material = Material("a", measurements={"xrd": pattern})
+    assert material.measurement("xrd", Pattern) is pattern
+    assert material.measurement("dos", Dos) is None
+    with pytest.raises(BadInputError, match="record 'a', xrd: a Pattern where a Dos belongs"):
+        material.measurement("xrd", Dos)

@@ -174,3 +174,18 @@ def test_a_molecule_is_a_graph_without_images():
     ]  # fmt: skip
     np.testing.assert_allclose(sorted(batch.distance[edges].tolist())[:4], [0.9588] * 4, atol=1e-3)
     assert not batch.cell[0].any()
+
+
+def test_further_features_come_when_asked_for_and_follow_a_strain():
+    settings = StructureSettings(extras=("potentials",))
+    plain, rich = batch_of(real.crystals()["NaCl"]), batch_of(real.crystals()["NaCl"], settings=settings)
+    assert plain.potential is None
+    assert sorted(zip(rich.pair_receiver.tolist(), rich.pair_sender.tolist(), strict=True)) == [
+        (0, 0), (0, 1), (1, 0), (1, 1)
+    ]  # fmt: skip
+    grown = Crystal(*(getattr(real.crystals()["NaCl"], n) for n in ("lattice", "frac", "sites")))
+    grown = Crystal(grown.lattice * 1.02, grown.frac, grown.sites)
+    wanted, found = batch_of(grown, settings=settings), strained(rich, torch.tensor([1.02]))
+    torch.testing.assert_close(found.potential[:, :2], wanted.potential[:, :2], rtol=1e-4, atol=1e-6)
+    # Pauli's sum is followed to first order in its logarithm.
+    torch.testing.assert_close(found.potential[:, 2], wanted.potential[:, 2], rtol=5e-3, atol=1e-6)

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 import helpers_small as small
 from prismat.errors import MismatchError
+from prismat.material import Material
 from prismat.modalities.profile import XrdModality
 from prismat.modalities.rendering import ProfileSettings
 from prismat.modalities.structure import StructureSettings
@@ -216,3 +217,30 @@ def test_another_wavelength_gives_the_same_profiles(tmp_path, small_prepared):
     usual = XrdModality(small.tiny_recipe().profile)
     expected = usual.collate(small_prepared.store.take(np.arange(20), list(usual.columns))).profile
     assert torch.nn.functional.cosine_similarity(found, expected).min() > 0.98
+
+
+def test_records_that_come_with_a_part_keep_it(tmp_path):
+    """Nothing named val or test is trained on, and what crosses is told."""
+    found = [m for m in small.materials() if isinstance(m, Material)]
+    parts = ["train", "train", "val", "test"]
+    rows = [replace(m, tags={**m.tags, "split": parts[i % 4]}) for i, m in enumerate(found)]
+    rows[0] = replace(rows[0], tags={})
+    settings = PrepareSettings(profile=small.tiny_recipe().profile, workers=1)
+    prepared = open_prepared(prepare(small.SmallSource(tuple(rows)), tmp_path, settings), SplitConfig())
+    for i, m in enumerate(rows[1:], start=1):
+        assert m.id in getattr(prepared.split, parts[i % 4])
+    assert rows[0].id not in {*prepared.split.train, *prepared.split.val, *prepared.split.test}
+    assert prepared.split.rule["given"]
+    assert prepared.split.rule["crossing"]["title"] > 0
+
+
+def test_records_of_one_group_stay_together(tmp_path):
+    found = [m for m in small.materials() if isinstance(m, Material)][:60]
+    rows = [replace(m, tags={**m.tags, "group": f"block {i // 12}"}) for i, m in enumerate(found)]
+    settings = PrepareSettings(profile=small.tiny_recipe().profile, workers=1)
+    store = prepare(small.SmallSource(tuple(rows)), tmp_path, settings)
+    split = open_prepared(store, SplitConfig(fractions=(0.5, 0.25, 0.25))).split
+    part = {i: name for name in ("train", "val", "test") for i in getattr(split, name)}
+    for block in range(5):
+        assert len({part[m.id] for m in rows[12 * block : 12 * block + 12]}) == 1
+    assert "group" in split.rule["keys"]

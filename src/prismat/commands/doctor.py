@@ -11,6 +11,9 @@ from prismat.packaged import AMCSD, MINILM, cache_dir, locate_present
 
 EXTRAS = {
     "transformers": ("text", "frozen and tuned sentence encoders"),
+    "timm": ("image", "images through ResNet-50 and any other network of timm"),
+    "torchvision": ("image", "images"),
+    "chgnet": ("chgnet", "features of the pretrained CHGNet"),
     "ase": ("ase", "reading ase Atoms"),
     "tensorboard": ("tracking", "training curves in TensorBoard"),
 }
