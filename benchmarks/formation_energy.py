@@ -1,9 +1,11 @@
 """Formation energy from every structure encoder: validation error after 3,000 steps on 4,000 crystals.
 
-One linear layer over the encoder's feature predicts the standardised energy; loss L1, AdamW, one-cycle rate,
-the same rows, batches, steps and seed for all. Nothing is chosen by epoch: the figure is that of the last
-step. The test part is not read. Mean absolute errors come with bootstrap intervals over crystals, and with
-the paired difference to the composition-only encoder.
+One linear layer over the encoder's feature predicts the standardised energy; loss L1, AdamW, one-cycle
+rate, the same rows, batches, steps and seed for all. Each encoder takes the better of two rates, by the
+error on 600 held-out training rows after a third of the steps. Nothing is chosen by epoch: the figure is
+that of the last step. The test part of MP-2018 is not read, and nothing is chosen on the validation
+part. Mean absolute errors come with bootstrap intervals over crystals, and with the paired difference to
+the composition-only encoder.
 
 Usage: python formation_energy.py --table mp2018.parquet [--encoders painn alignn] [--threads 2]
 """
@@ -32,7 +34,7 @@ from prismat.store import Store
 from prismat.tasks.bootstrap import bootstrap_means, interval, paired_difference
 
 TARGET = "formation_energy_per_atom"
-CHUNK = 256
+CHUNK, HELD_OUT = 256, 600
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class Options:
         rows: training rows.
         steps: optimiser steps.
         batch: crystals per step.
-        learning_rate: greatest rate of the one-cycle schedule.
+        rates: greatest rates of the one-cycle schedule to choose from, by a short training on a part of the
+            training rows.
         threads: of torch; 0 for its own choice.
         seed: of rows, weights and batches.
     """
@@ -57,7 +60,7 @@ class Options:
     rows: int = 4000
     steps: int = 3000
     batch: int = 32
-    learning_rate: float = 2e-3
+    rates: tuple[float, ...] = (2e-3, 6e-3)
     threads: int = 0
     seed: int = 0
 
@@ -71,9 +74,12 @@ def main(options: Options) -> None:
         path = options.out / f"{encoder}.npz"
         if path.is_file():
             continue
-        found, seconds, parameters = predict(store, encoder, (target, train, val), options)
-        np.savez(path, error=np.abs(found - target[val]), seconds=seconds, parameters=parameters)
-        print(f"{encoder:<16}{np.abs(found - target[val]).mean():.4f} eV/atom  {seconds:.0f} s", flush=True)
+        rate, tried = choose_rate(store, encoder, target, train, options)
+        job = Training((target, train, val), options.steps, options.batch, rate, options.seed)
+        found, seconds, parameters = predict(store, encoder, job)
+        error = np.abs(found - target[val])
+        np.savez(path, error=error, seconds=seconds, parameters=parameters, rate=rate, tried=tried)
+        print(f"{encoder:<16}{error.mean():.4f} eV/atom  {seconds:.0f} s  rate {rate}", flush=True)
     publish(options, len(train), len(val), target[train], target[val])
 
 
@@ -122,23 +128,53 @@ class Regressor(nn.Module):
         return self.head(self.encoder(batch))[:, 0]
 
 
-def predict(
-    store: Store, encoder: Encoder, data: tuple[np.ndarray, np.ndarray, np.ndarray], options: Options
-) -> tuple[np.ndarray, float, int]:
-    """Energies of the validation rows after training, the seconds it took, and the number of parameters."""
-    target, train, val = data
+@dataclass(frozen=True, eq=False)
+class Training:
+    """One training.
+
+    Attributes:
+        data: energies of all rows, rows to train on and rows to predict.
+        steps: optimiser steps.
+        batch: crystals per step.
+        rate: greatest learning rate.
+        seed: of weights and batches.
+    """
+
+    data: tuple[np.ndarray, np.ndarray, np.ndarray]
+    steps: int
+    batch: int
+    rate: float
+    seed: int
+
+
+def choose_rate(
+    store: Store, encoder: Encoder, target: np.ndarray, train: np.ndarray, options: Options
+) -> tuple[float, list[float]]:
+    """The rate with the least error on held-out training rows after a third of the steps, and all errors."""
+    rows = np.random.default_rng(options.seed + 1).permutation(train)
+    data = (target, rows[HELD_OUT:], rows[:HELD_OUT])
+    errors = []
+    for rate in options.rates:
+        job = Training(data, options.steps // 3, options.batch, rate, options.seed)
+        errors.append(float(np.abs(predict(store, encoder, job)[0] - target[data[2]]).mean()))
+    return options.rates[int(np.argmin(errors))], errors
+
+
+def predict(store: Store, encoder: Encoder, job: Training) -> tuple[np.ndarray, float, int]:
+    """Energies of the last rows after training, the seconds it took, and the number of parameters."""
+    target, train, val = job.data
     config, modality = structure_config(encoder)
-    torch.manual_seed(options.seed)
+    torch.manual_seed(job.seed)
     model = Regressor(config)
     mean, spread = target[train].mean(), target[train].std()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.learning_rate, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.learning_rate, options.steps)
-    rng, pool = np.random.default_rng(options.seed), np.zeros(0, np.int64)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=job.rate, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, job.rate, job.steps)
+    rng, pool = np.random.default_rng(job.seed), np.zeros(0, np.int64)
     started = time.perf_counter()
-    for _ in range(options.steps):
-        if len(pool) < options.batch:
+    for _ in range(job.steps):
+        if len(pool) < job.batch:
             pool = rng.permutation(train)
-        rows, pool = pool[: options.batch], pool[options.batch :]
+        rows, pool = pool[: job.batch], pool[job.batch :]
         batch = modality.collate(store.take(rows, list(modality.columns)))
         wanted = torch.from_numpy((target[rows] - mean) / spread).float()
         loss = nn.functional.l1_loss(model(batch), wanted)
@@ -169,13 +205,13 @@ def publish(options: Options, n_train: int, n_val: int, train: np.ndarray, val: 
             "interval": [round(low, 5), round(high, 5)],
             "train_s": round(float(found["seconds"]), 1),
             "parameters": int(found["parameters"]),
+            "learning_rate": float(found["rate"]),
+            "held_out_mae_by_rate": [round(float(x), 5) for x in found["tried"]],
         }
         if base is not None and name != "composition":
             rows[name]["minus_composition"] = [round(x, 5) for x in paired_difference(error, base)]
     mean_predictor = float(np.abs(val - np.median(train)).mean())
-    settings = {
-        k: getattr(options, k) for k in ("rows", "steps", "batch", "learning_rate", "threads", "seed")
-    }
+    settings = {k: getattr(options, k) for k in ("rows", "steps", "batch", "rates", "threads", "seed")}
     print(json.dumps(rows, indent=1))
     write(
         "formation_energy",

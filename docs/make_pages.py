@@ -1,4 +1,4 @@
-"""Pages of the manual: docs/api/*.md from the docstrings, docs/systems.md from docs/seeds.json.
+"""Pages of the manual: docs/api from the docstrings, encoders.md and systems.md from figures and seeds.json.
 
 Source files are parsed, never imported, so that this needs nothing but Python. The same source gives the same
 bytes. Run it with ``make docs``.
@@ -8,7 +8,9 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 DOCS = Path(__file__).parent
 SOURCE = DOCS.parent / "src" / "prismat"
@@ -97,13 +99,14 @@ def make(out: Path = DOCS) -> list[Path]:
     """Writes every page and removes pages that are no longer made.
 
     Args:
-        out: receives ``systems.md`` and the folder ``api``.
+        out: receives ``encoders.md``, ``systems.md`` and the folder ``api``.
 
     Returns:
         The files written.
     """
     contents = {f"api/{name}.md": page(modules) for name, modules in pages().items()}
     contents["api/README.md"] = overview()
+    contents["encoders.md"] = tables().encoders_page()
     contents["systems.md"] = systems(json.loads((DOCS / "seeds.json").read_text(encoding="utf-8")))
     (out / "api").mkdir(parents=True, exist_ok=True)
     for stale in set((out / "api").glob("*.md")) - {out / name for name in contents}:
@@ -111,6 +114,16 @@ def make(out: Path = DOCS) -> list[Path]:
     for name, text in contents.items():
         (out / name).write_text(text, encoding="utf-8")
     return [out / name for name in contents]
+
+
+def tables() -> ModuleType:
+    """The module that makes encoders.md, which stands beside this file."""
+    spec = spec_from_file_location("encoder_tables", DOCS / "encoder_tables.py")
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(DOCS / "encoder_tables.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def overview() -> str:

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import nn
 
+from prismat.encoders.layers import WeightedBatchNorm
 from prismat.errors import BadInputError
 from prismat.modalities.structure import StructureBatch
 
@@ -29,7 +30,9 @@ class ChgnetConfig:
 
 
 class Chgnet(nn.Module):
-    """Frozen feature → normalisation → one hidden layer → (batch, out).
+    """Frozen feature → batch normalisation → one hidden layer → (batch, out).
+
+    Features are normalised over crystals, not within each: their size tells of the energy.
 
     Crystals that CHGNet cannot read (disordered ones, molecules, elements beyond plutonium) get one learned
     vector in place of the feature, so that nothing is known of them here but that.
@@ -38,7 +41,7 @@ class Chgnet(nn.Module):
     def __init__(self, config: ChgnetConfig = ChgnetConfig()) -> None:
         super().__init__()
         self.config = config
-        self.norm = nn.LayerNorm(FEATURES)
+        self.norm = WeightedBatchNorm(FEATURES)
         self.missing = nn.Parameter(0.1 * torch.randn(FEATURES))
         self.net = nn.Sequential(
             nn.Linear(FEATURES, config.hidden),
@@ -64,5 +67,7 @@ class Chgnet(nn.Module):
                 field="structure.chgnet",
                 remedy="Prepare the store with the structure setting extras=('chgnet',).",
             )
-        known = self.norm(batch.pretrained.to(self.missing.dtype))
-        return self.net(torch.where(batch.has_pretrained[:, None], known, self.missing.to(known.dtype)))
+        known, has = batch.pretrained.to(self.missing.dtype), batch.has_pretrained
+        if bool(has.any()):
+            known = self.norm(known, has.to(known.dtype))
+        return self.net(torch.where(has[:, None], known, self.missing.to(known.dtype)))

@@ -34,13 +34,23 @@ class MpgnnConfig:
     coordination: bool = True
 
 
+NEIGHBORS = 12
+"""Neighbours that a sum runs over, by which its weights begin smaller."""
+
+
 class MpgnnLayer(nn.Module):
-    """h_i ← ReLU(W₁ h_i + Σ_{j∈N(i)} W₂ h_j + b), literally; distances do not enter."""
+    """h_i ← ReLU(W₁ h_i + Σ_{j∈N(i)} W₂ h_j + b), literally; distances do not enter.
+
+    W₂ begins a twelfth as large as PyTorch has it: the sum over a dozen neighbours would else grow features
+    tenfold with each layer, and training would not recover (formation energy 0.17 against 0.14 eV/atom).
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.own = nn.Linear(width, width)
         self.neighbor = nn.Linear(width, width, bias=False)
+        with torch.no_grad():
+            self.neighbor.weight.div_(NEIGHBORS)
 
     def forward(
         self, nodes: Float[torch.Tensor, "nodes width"], batch: StructureBatch

@@ -111,7 +111,7 @@ LAPTOP_GRAPHS = GraphConfigs(
 """Published networks, narrower; Matformer also has fewer layers, ALIGNN sees angles of near bonds only."""
 
 
-LAPTOP_STEPS = {"image": 300, "charge_density": 150}
+LAPTOP_STEPS = {"image": 300, "dos": 300, "phonon_dos": 300, "charge_density": 150}
 """Steps of windows whose encoders are slow; 600 of all others."""
 
 
