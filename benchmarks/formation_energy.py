@@ -1,8 +1,7 @@
 """Formation energy from every structure encoder: validation error after 3,000 steps on 4,000 crystals.
 
 One linear layer over the encoder's feature predicts the standardised energy; loss L1, AdamW, one-cycle
-rate, the same rows, batches, steps and seed for all. Each encoder takes the better of two rates, by the
-error on 600 held-out training rows after a third of the steps. Nothing is chosen by epoch: the figure is
+rate, the same rows, batches, steps and seed for all. Nothing is chosen by epoch: the figure is
 that of the last step. The test part of MP-2018 is not read, and nothing is chosen on the validation
 part. Mean absolute errors come with bootstrap intervals over crystals, and with the paired difference to
 the composition-only encoder.
@@ -34,7 +33,7 @@ from prismat.store import Store
 from prismat.tasks.bootstrap import bootstrap_means, interval, paired_difference
 
 TARGET = "formation_energy_per_atom"
-CHUNK, HELD_OUT = 256, 600
+CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,7 @@ class Options:
         rows: training rows.
         steps: optimiser steps.
         batch: crystals per step.
-        rates: greatest rates of the one-cycle schedule to choose from, by a short training on a part of the
-            training rows.
+        learning_rate: greatest rate of the one-cycle schedule.
         threads: of torch; 0 for its own choice.
         seed: of rows, weights and batches.
     """
@@ -60,7 +58,7 @@ class Options:
     rows: int = 4000
     steps: int = 3000
     batch: int = 32
-    rates: tuple[float, ...] = (2e-3, 6e-3)
+    learning_rate: float = 4e-3
     threads: int = 0
     seed: int = 0
 
@@ -74,12 +72,13 @@ def main(options: Options) -> None:
         path = options.out / f"{encoder}.npz"
         if path.is_file():
             continue
-        rate, tried = choose_rate(store, encoder, target, train, options)
-        job = Training((target, train, val), options.steps, options.batch, rate, options.seed)
+        job = Training(
+            (target, train, val), options.steps, options.batch, options.learning_rate, options.seed
+        )
         found, seconds, parameters = predict(store, encoder, job)
         error = np.abs(found - target[val])
-        np.savez(path, error=error, seconds=seconds, parameters=parameters, rate=rate, tried=tried)
-        print(f"{encoder:<16}{error.mean():.4f} eV/atom  {seconds:.0f} s  rate {rate}", flush=True)
+        np.savez(path, error=error, seconds=seconds, parameters=parameters)
+        print(f"{encoder:<16}{error.mean():.4f} eV/atom  {seconds:.0f} s", flush=True)
     publish(options, len(train), len(val), target[train], target[val])
 
 
@@ -147,19 +146,6 @@ class Training:
     seed: int
 
 
-def choose_rate(
-    store: Store, encoder: Encoder, target: np.ndarray, train: np.ndarray, options: Options
-) -> tuple[float, list[float]]:
-    """The rate with the least error on held-out training rows after a third of the steps, and all errors."""
-    rows = np.random.default_rng(options.seed + 1).permutation(train)
-    data = (target, rows[HELD_OUT:], rows[:HELD_OUT])
-    errors = []
-    for rate in options.rates:
-        job = Training(data, options.steps // 3, options.batch, rate, options.seed)
-        errors.append(float(np.abs(predict(store, encoder, job)[0] - target[data[2]]).mean()))
-    return options.rates[int(np.argmin(errors))], errors
-
-
 def predict(store: Store, encoder: Encoder, job: Training) -> tuple[np.ndarray, float, int]:
     """Energies of the last rows after training, the seconds it took, and the number of parameters."""
     target, train, val = job.data
@@ -205,13 +191,13 @@ def publish(options: Options, n_train: int, n_val: int, train: np.ndarray, val: 
             "interval": [round(low, 5), round(high, 5)],
             "train_s": round(float(found["seconds"]), 1),
             "parameters": int(found["parameters"]),
-            "learning_rate": float(found["rate"]),
-            "held_out_mae_by_rate": [round(float(x), 5) for x in found["tried"]],
         }
         if base is not None and name != "composition":
             rows[name]["minus_composition"] = [round(x, 5) for x in paired_difference(error, base)]
     mean_predictor = float(np.abs(val - np.median(train)).mean())
-    settings = {k: getattr(options, k) for k in ("rows", "steps", "batch", "rates", "threads", "seed")}
+    settings = {
+        k: getattr(options, k) for k in ("rows", "steps", "batch", "learning_rate", "threads", "seed")
+    }
     print(json.dumps(rows, indent=1))
     write(
         "formation_energy",

@@ -70,7 +70,7 @@ def test_equals_the_equations_written_out():
         torch.testing.assert_close(model(batch), by_hand(model, batch), rtol=1e-4, atol=1e-5)
 
 
-def test_gaussians_are_centred_and_as_wide_as_published():
+def test_gaussians_are_centred_and_wider_than_the_step():
     basis = PotentialBasis(PotNetConfig(), 256)
     at_center = basis(torch.tensor([-4.0, 4.0, float(basis.centers[100])]))
     assert [int(row.argmax()) for row in at_center] == [0, 255, 100]

@@ -14,6 +14,7 @@ from prismat.errors import BadInputError, MismatchError
 from prismat.material import Material, Property
 from prismat.modalities.properties import PropertiesSettings
 from prismat.prepare import prepare
+from prismat.recipes.scale import with_structure
 from prismat.search.engine import SearchEngine
 from prismat.tasks.evaluation import Evaluator
 from prismat.tasks.indexing import build_index
@@ -99,6 +100,9 @@ def test_errors_before_any_training(prepared, tmp_path):
     recipe = replace(windows.recipe("structure", "dos"), measured=other)
     with pytest.raises(MismatchError, match="dos settings"):
         train_recipe(prepared, small.tiny_job(recipe), tmp_path / "a")
+    recipe = with_structure(windows.recipe("structure", "xrd"), "potnet")
+    with pytest.raises(MismatchError, match=r"without potentials.*--settings\.structure\.extras potentials"):
+        train_recipe(prepared, small.tiny_job(recipe), tmp_path / "c")
     empty = replace(windows.MEASURED, properties=PropertiesSettings())
     recipe = replace(windows.recipe("structure", "properties"), measured=empty)
     with pytest.raises(BadInputError, match="a properties window without properties"):

@@ -39,7 +39,7 @@ class PotNetConfig:
 class PotentialBasis(RadialBasis):
     """Gaussians of a potential on a regular grid, each as wide as the square root of the grid step.
 
-    Wider than the step, as published: potentials of neighbouring atoms differ little on a scale of −4 … 4.
+    Wider than the step, since potentials of neighbouring atoms differ little on a scale of −4 … 4.
     """
 
     def __init__(self, config: PotNetConfig, count: int) -> None:

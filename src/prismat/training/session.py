@@ -211,6 +211,11 @@ def store_data(prepared: Prepared, prismat: Prismat, text: TextSide) -> StoreDat
 def _check_store(store: Store, recipe: Recipe) -> None:
     """Refuses a store whose graphs, wavelength or measured profiles are not what the recipe reads."""
     made = store.info["job"]["settings"]
+    if missing := [e for e in recipe.graph.extras if e not in made["structure"]["extras"]]:
+        raise MismatchError(
+            f"{store.folder} was prepared without {' and '.join(missing)}, which the structure encoder reads. "
+            f"Run 'prismat prepare --settings.structure.extras {' '.join(missing)}' into another folder."
+        )
     checks: list[tuple[str, object, object]] = [
         ("graph settings", *_graphs(made["structure"], to_json(recipe.graph)))
     ]
