@@ -42,3 +42,19 @@ def test_every_direction_has_its_row_beside_the_baseline(card, small_whole):
 def test_a_report_without_baselines_leaves_their_cells_open(small_whole):
     card = model_card(small_whole.engine.prismat, {**small_whole.report, "baselines": {}})
     assert card.count("| – | – |") == 7
+
+
+def test_a_given_division_is_told_with_what_it_lets_cross(small_whole):
+    report = small_whole.report
+    rule = {"given": True, "tolerance": 0.02, "crossing": {"composition": 1200, "title": 0}}
+    given = {**report, "split": {**report["split"], "rule": rule}}
+    card = model_card(small_whole.engine.prismat, given)
+    assert "the division that the data came with; what it lets cross: 1,200 by composition." in card
+    assert "a title, a publication" not in card
+
+
+def test_limits_are_those_of_the_data(small_whole):
+    report = small_whole.report
+    assert "unlike those of small" in model_card(small_whole.engine.prismat, report)
+    minerals = {**report, "dataset": {**report["dataset"], "source": "amcsd"}}
+    assert "Minerals and simple inorganic" in model_card(small_whole.engine.prismat, minerals)

@@ -93,3 +93,8 @@ def test_a_store_is_prepared_as_its_recipe_needs():
     recipe = small.tiny_recipe(profile=ProfileSettings(points=256, wavelength=0.7))
     settings = store_settings(recipe, workers=3)
     assert (settings.xrd.wavelength, settings.profile, settings.workers) == (0.7, recipe.profile, 3)
+
+
+def test_without_structures_there_is_no_composition_to_compare_with():
+    recipe = small.tiny_recipe(windows=("image", "properties"))
+    assert baseline_jobs(small.tiny_job(recipe)) == {}

@@ -1,5 +1,6 @@
 """The model card: what a model is, what it was made from, and what it can and cannot do."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from prismat.api import Prismat
@@ -15,9 +16,8 @@ def model_card(prismat: Prismat, report: dict[str, Any]) -> str:
         f"{prismat.recipe.projection.dim} dimensions, {prismat.recipe.projection.heads} heads.",
         "",
         f"Trained on {split['train']:,} of {dataset['records']:,} records of {dataset['source']} "
-        f"({dataset['licence']}; {dataset['citation']}). Split {split['hash'][:12]}: records that share a "
-        f"formula (within {split['rule']['tolerance']} of each element fraction), a title, a publication or "
-        "a mineral name stay in one part.",
+        f"({dataset['licence']}; {dataset['citation']}). Split {split['hash'][:12]}: "
+        f"{_division(split['rule'])}.",
         "",
         "## Retrieval on the test part",
         "",
@@ -27,12 +27,36 @@ def model_card(prismat: Prismat, report: dict[str, Any]) -> str:
         "",
         "## Limits",
         "",
-        "Minerals and simple inorganic compounds; no molecules, few organic or metal–organic crystals. "
-        "Patterns are simulated kinematic powder patterns; measured ones are read, not trained on. Hydrogen "
-        "of water molecules is missing where the source does not place it. Text is mostly English.",
+        _limits(dataset["source"], prismat.recipe.windows),
         "",
     ]
     return "\n".join(lines)
+
+
+def _division(rule: dict[str, Any]) -> str:
+    """How the records were divided, in words."""
+    if rule.get("given"):
+        crossing = ", ".join(f"{count:,} by {kind}" for kind, count in rule["crossing"].items() if count)
+        return f"the division that the data came with; what it lets cross: {crossing or 'nothing'}"
+    return (
+        f"records that share a formula (within {rule['tolerance']} of each element fraction), a title, a "
+        "publication or a mineral name stay in one part"
+    )
+
+
+def _limits(source: str, windows: Sequence[str]) -> str:
+    """What the model has not seen."""
+    told = [f"Nothing is known of materials unlike those of {source}."]
+    if source == "amcsd":
+        told = [
+            "Minerals and simple inorganic compounds; no molecules, few organic or metal–organic crystals.",
+            "Hydrogen of water molecules is missing where the source does not place it.",
+        ]
+    if "xrd" in windows:
+        told.append(
+            "Patterns are simulated kinematic powder patterns; measured ones are read, not trained on."
+        )
+    return " ".join([*told, *(["Text is mostly English."] if "text" in windows else [])])
 
 
 def _rows(report: dict[str, Any]) -> list[str]:

@@ -75,8 +75,10 @@ def _train(prepared: Prepared, job: Job, folder: Path, text: TextSide, talk: Tal
 
 
 def baseline_jobs(job: Job) -> dict[str, Job]:
-    """The same recipe without structure (composition only), and without diffraction."""
+    """The same recipe with composition alone, and without diffraction; none where there are no structures."""
     recipe, encoders = job.recipe, job.recipe.encoders
+    if "structure" not in recipe.windows:
+        return {}
     composition = replace(
         recipe,
         name="composition",

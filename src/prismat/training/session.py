@@ -213,7 +213,7 @@ def _check_store(store: Store, recipe: Recipe) -> None:
     made = store.info["job"]["settings"]
     if missing := [e for e in recipe.graph.extras if e not in made["structure"]["extras"]]:
         raise MismatchError(
-            f"{store.folder} was prepared without {' and '.join(missing)}, which the structure encoder reads. "
+            f"{store.folder} was prepared without {' and '.join(missing)}, which its encoder reads. "
             f"Run 'prismat prepare --settings.structure.extras {' '.join(missing)}' into another folder."
         )
     checks: list[tuple[str, object, object]] = [
