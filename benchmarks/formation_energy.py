@@ -189,7 +189,6 @@ def publish(options: Options, n_train: int, n_val: int, train: np.ndarray, val: 
         rows[name] = {
             "mae_ev_per_atom": round(float(error.mean()), 5),
             "interval": [round(low, 5), round(high, 5)],
-            "train_s": round(float(found["seconds"]), 1),
             "parameters": int(found["parameters"]),
         }
         if base is not None and name != "composition":

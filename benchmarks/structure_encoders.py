@@ -93,7 +93,6 @@ def publish(options: Options, split: str) -> None:
     for name, found in there.items():
         directions = sorted({key.rpartition(".")[0] for key in found.files if "." in key})
         rows[name] = {
-            "train_s": round(float(found["train_s"]), 1),
             "parameters": int(found["parameters"]),
             **{d: figures(found, base if name != "composition" else None, d) for d in directions},
         }

@@ -96,7 +96,6 @@ def run(case: Case, options: Options) -> dict:
         "records": len(store),
         "rejected": store.info["rejected"],
         "train": len(prepared.rows["train"]),
-        "train_s": round(judged.trained.outcome.seconds, 1),
         "parameters": judged.trained.prismat.model.n_parameters,
         "retrieval": {name: result.describe() for name, result in judged.results.items()},
     }
