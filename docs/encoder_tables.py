@@ -6,7 +6,7 @@ from string import Template
 from typing import Any
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
-TEMPLATE = Path(__file__).parent / "templates" / "encoders.md"
+TEMPLATE = Path(__file__).parent / "encoders.template"
 Found = dict[str, Any]
 
 STRUCTURE = {
