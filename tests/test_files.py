@@ -1,9 +1,11 @@
+import gzip
 import hashlib
 import json
 
 import pytest
 
-from prismat.files import digest, replacing, replacing_folder, sha256, write_json, write_text
+from prismat.errors import BadInputError
+from prismat.files import digest, read_limited, replacing, replacing_folder, sha256, write_json, write_text
 
 
 class Interrupted(Exception):
@@ -69,3 +71,21 @@ def test_a_failed_folder_leaves_the_old_one(tmp_path):
         half_filled(path)
     assert [p.name for p in path.iterdir()] == ["old"]
     assert [p.name for p in tmp_path.iterdir()] == ["shard"]
+
+
+def test_a_file_is_read_to_its_limit(tmp_path):
+    path = tmp_path / "data.bin"
+    path.write_bytes(b"0123456789")
+    assert read_limited(path, 10) == b"0123456789"
+    assert read_limited(path, 4) == b"01234"  # one more than allowed tells that it is too large
+    packed = tmp_path / "data.gz"
+    packed.write_bytes(gzip.compress(b"x" * 10_000))
+    assert len(read_limited(packed, 100, packed=True)) == 101
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(BadInputError, match=r"record 'none\.xy', path: no such file"):
+        read_limited(tmp_path / "none.xy", 10)
+    (tmp_path / "broken.gz").write_bytes(gzip.compress(bytes(range(256)))[:40])
+    with pytest.raises(BadInputError, match="record 'mine', path"):
+        read_limited(tmp_path / "broken.gz", 10_000, "mine", packed=True)

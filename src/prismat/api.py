@@ -22,7 +22,8 @@ from prismat.modalities.base import Modality, pack_features
 from prismat.modalities.lexicon import Lexicon
 from prismat.modalities.profile import XrdBatch
 from prismat.modalities.text import FrozenTextBatch, check_query, load_tokenizer
-from prismat.modalities.windows import measured_modality, structure_modality, xrd_modality
+from prismat.modalities.windows import make_modalities
+from prismat.modalities.xrd import XrdSettings
 from prismat.model import JointModel, key_of
 from prismat.recipes.base import Recipe
 from prismat.recipes.build import as_used, build_model, hugging_face, without_downloads
@@ -193,15 +194,8 @@ class Prismat:
 
 def recipe_modalities(recipe: Recipe) -> dict[str, Modality]:
     """The modality of every window of a recipe but text."""
-    made: dict[str, Modality] = {}
-    for window in recipe.windows:
-        if window == "structure":
-            made[window] = structure_modality(recipe.graph)
-        elif window == "xrd":
-            made[window] = xrd_modality(recipe.profile)
-        elif window != "text":
-            made[window] = measured_modality(window, recipe.measured)
-    return made
+    lines = XrdSettings(wavelength=recipe.profile.wavelength)
+    return make_modalities(recipe.windows, recipe.graph, recipe.profile, lines, recipe.measured)
 
 
 def _materials(window: str, items: list) -> list[Material]:

@@ -1,13 +1,17 @@
-"""Files that are either whole or absent: written under a temporary name, then renamed."""
+"""Files that are whole or absent, written under a temporary name and renamed; reading up to a limit."""
 
+import gzip
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+
+from prismat.errors import BadInputError
 
 
 def sha256(path: Path) -> str:
@@ -61,3 +65,29 @@ def replacing_folder(path: Path) -> Generator[Path]:
             temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def read_limited(path: Path, limit: int, record: str = "", packed: bool = False) -> bytes:
+    """Content of a file that a user names, and of one that is too large one byte more than ``limit``.
+
+    The extra byte tells a file that is too large, whatever its size claims to be.
+
+    Args:
+        path: the file.
+        limit: bytes.
+        record: name for the error; the file's name where empty.
+        packed: with gzip; the limit is that of the content.
+
+    Raises:
+        BadInputError: no such file, or it cannot be read.
+    """
+    try:
+        with gzip.open(path) if packed else path.open("rb") as stream:
+            return stream.read(limit + 1)
+    except (OSError, ValueError, EOFError, zlib.error) as error:
+        raise BadInputError(
+            "no such file, or it cannot be read",
+            record=record or path.name,
+            field="path",
+            remedy="Check the path.",
+        ) from error

@@ -1,8 +1,6 @@
 """Readers of charge densities: CHGCAR and CHG files of VASP, and Gaussian cube files."""
 
-import gzip
 import re
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ from jaxtyping import Float
 from prismat.crystal import MAX_SITES, Crystal, check
 from prismat.elements import MAX_Z
 from prismat.errors import BadInputError
+from prismat.files import read_limited
 from prismat.measurements import ChargeDensity, DensityKind
 from prismat.modalities.resample_grid import check_density, check_shape
 from prismat.poscar import crystal_from_poscar
@@ -160,14 +159,7 @@ def parse_cube(
 
 
 def _read(path: Path, record: str) -> bytes:
-    try:
-        # One byte more than allowed tells a file that is too large, whatever its size claims to be.
-        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as stream:
-            return stream.read(MAX_BYTES + 1)
-    except (OSError, ValueError, EOFError, zlib.error) as error:
-        raise BadInputError(
-            "no such file, or it cannot be read", record=record, field="path", remedy="Check the path."
-        ) from error
+    return read_limited(path, MAX_BYTES, record, packed=path.suffix.lower() == ".gz")
 
 
 def _as_bytes(content: str | bytes, record: str) -> bytes:

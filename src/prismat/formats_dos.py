@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from prismat.errors import BadInputError
+from prismat.files import read_limited
 from prismat.measurements import Dos, DosKind, DosUnit
 from prismat.vasprun import Vasprun, read_vasprun
 
@@ -80,15 +81,7 @@ def read_dos(path: str | Path, labels: DosLabels | None = None, spin: Spin = "su
 
 
 def _read_text(path: Path) -> str:
-    try:
-        # One byte more than allowed tells a file that is too large, whatever its size claims to be.
-        with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise BadInputError(
-            "no such file, or it cannot be read", record=path.name, field="path", remedy="Check the path."
-        ) from error
-    return content.decode("utf-8-sig", errors="replace")
+    return read_limited(path, MAX_BYTES).decode("utf-8-sig", errors="replace")
 
 
 def _check_size(text: str, record: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from prismat.errors import BadInputError, MissingExtraError
+from prismat.files import read_limited
 from prismat.measurements import Image
 
 if TYPE_CHECKING:
@@ -37,15 +38,7 @@ def read_image(path: str | Path, record: str = "", kind: str = "") -> Image:
     """
     path = Path(path)
     record = record or path.name
-    try:
-        # One byte more than allowed tells a file that is too large, whatever its size claims to be.
-        with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise BadInputError(
-            "no such file, or it cannot be read", record=record, field="path", remedy="Check the path."
-        ) from error
-    return parse_image(content, record, kind)
+    return parse_image(read_limited(path, MAX_BYTES, record), record, kind)
 
 
 def parse_image(content: bytes, record: str = "", kind: str = "") -> Image:

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from prismat.errors import BadInputError
+from prismat.files import read_limited
 from prismat.measurements import Pattern
 
 MAX_BYTES = 20_000_000
@@ -35,15 +36,7 @@ def read_xy(source: str | Path, record: str = "", wavelength: float = 1.54184) -
         return parse_xy(source, record, wavelength)
     path = Path(source)
     record = record or path.name
-    try:
-        # One byte more than allowed tells a file that is too large, whatever its size claims to be.
-        with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise BadInputError(
-            "no such file, or it cannot be read", record=record, field="path", remedy="Check the path."
-        ) from error
-    return parse_xy(_decode(content, record), record, wavelength)
+    return parse_xy(_decode(read_limited(path, MAX_BYTES, record), record), record, wavelength)
 
 
 def _decode(content: bytes, record: str) -> str:

@@ -26,13 +26,7 @@ from prismat.modalities.base import Features, Modality, pack_features
 from prismat.modalities.profile import ProfileSettings
 from prismat.modalities.standard_cell import StandardCell, standardize
 from prismat.modalities.structure import StructureModality, StructureSettings
-from prismat.modalities.windows import (
-    MEASURED,
-    MeasuredSettings,
-    measured_modality,
-    structure_modality,
-    xrd_modality,
-)
+from prismat.modalities.windows import MEASURED, MeasuredSettings, make_modalities
 from prismat.modalities.xrd import XrdSettings
 from prismat.ragged import Packed
 from prismat.sources.base import Source
@@ -219,11 +213,8 @@ def write_one(source: Source, start: int, folder: Path, settings: PrepareSetting
 
 def stored_modalities(settings: PrepareSettings) -> dict[str, Modality]:
     """The modality of every window that a store keeps."""
-    made: dict[str, Modality] = {
-        "structure": structure_modality(settings.structure),
-        "xrd": xrd_modality(settings.profile, settings.xrd),
-    }
-    return made | {window: measured_modality(window, settings.measured) for window in MEASURED}
+    windows = ("structure", "xrd", *MEASURED)
+    return make_modalities(windows, settings.structure, settings.profile, settings.xrd, settings.measured)
 
 
 def _featurize(

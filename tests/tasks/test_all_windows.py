@@ -12,7 +12,9 @@ import helpers_windows as windows
 from prismat.api import load, recipe_modalities
 from prismat.errors import BadInputError, MismatchError
 from prismat.material import Material, Property
+from prismat.modalities.promolecule import promolecule_density
 from prismat.modalities.properties import PropertiesSettings
+from prismat.modalities.standard_cell import standardize
 from prismat.prepare import prepare
 from prismat.recipes.scale import with_structure
 from prismat.search.engine import SearchEngine
@@ -41,6 +43,15 @@ def prepared(tmp_path_factory):
     return open_prepared(store, small.SPLIT)
 
 
+def something(window):
+    """Data of one window, of the first material that has it."""
+    if window == "properties":
+        return windows.materials()[0].properties
+    if window == "charge_density":
+        return promolecule_density(standardize(windows.materials()[0].structure).primitive, (8, 8, 8))
+    return next(m.measurements[window] for m in windows.materials() if window in m.measurements)
+
+
 def job(*names, **train):
     return small.tiny_job(windows.recipe(*names), **{"steps": 4, "evaluate_every": 2, **train})
 
@@ -54,12 +65,10 @@ def test_from_a_store_to_a_search(prepared, tmp_path, first, second):
     again = load(tmp_path / "run")
     assert again.hash == trained.prismat.hash
     engine = SearchEngine(again, build_index(again, prepared.store, tmp_path / "index"))
-    asked = windows.materials()[0]
-    given = asked.properties if second == "properties" else asked.measurements.get(second)
-    if given is not None:
-        hits = engine.search(measured={second: given}, k=3)
-        assert len(hits) == 3
-        assert np.isfinite([h.score for h in hits]).all()
+    hits = engine.search(measured={second: something(second)}, k=3)
+    assert len(hits) == 3
+    assert np.isfinite([h.score for h in hits]).all()
+    assert [h.score for h in hits] == sorted((h.score for h in hits), reverse=True)
 
 
 def test_presence_follows_the_records(prepared, tmp_path):
@@ -145,6 +154,20 @@ def test_strain_moves_drawn_patterns_with_their_structures(prepared, tmp_path):
     still, moved = data.batches(np.arange(6), None), data.batches(np.arange(6), np.random.default_rng(0))
     assert not torch.equal(still["image"].pixels, moved["image"].pixels)
     assert still["image"].present.all()
+
+
+def test_drawn_patterns_have_the_wavelength_of_the_recipe():
+    """Half the wavelength brings the same lines to about half the angle."""
+    material = windows.materials()[0]
+    drawn = replace(windows.MEASURED, image=replace(windows.MEASURED.image, source="xrd"))
+    recipe = replace(windows.recipe("image", "xrd"), measured=drawn)
+    short = replace(recipe, profile=replace(recipe.profile, wavelength=0.7709))
+    for wanted in (recipe, short):
+        made = recipe_modalities(wanted)
+        lines = made["xrd"].featurize(material)["xrd.two_theta"]
+        np.testing.assert_array_equal(made["image"].featurize(material)["image.two_theta"], lines)
+    first = [recipe_modalities(r)["image"].featurize(material)["image.two_theta"][0] for r in (recipe, short)]
+    assert first[1] < 0.6 * first[0]
 
 
 def test_molecules_have_no_pattern_but_all_else(tmp_path):

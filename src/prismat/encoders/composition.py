@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import nn
 
 from prismat.elements import MAX_Z, features
+from prismat.encoders.layers import hidden_layer
 from prismat.modalities.structure import StructureBatch, composition_of
 
 
@@ -38,13 +39,8 @@ class CompositionEncoder(nn.Module):
         self.config = config
         table = torch.from_numpy(features()).to(torch.float32)
         self.register_buffer("table", table)
-        self.net = nn.Sequential(
-            nn.Linear(3 * (MAX_Z + 1) + 2 * table.shape[1], config.hidden),
-            nn.LayerNorm(config.hidden),
-            nn.GELU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(config.hidden, config.out),
-        )
+        inputs = 3 * (MAX_Z + 1) + 2 * table.shape[1]
+        self.net = hidden_layer(inputs, config.hidden, config.out, config.dropout)
 
     @property
     def width(self) -> int:

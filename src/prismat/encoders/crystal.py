@@ -20,19 +20,9 @@ from prismat.encoders.painn import Painn, PainnConfig
 from prismat.encoders.potnet import PotNet, PotNetConfig
 from prismat.modalities.structure import Extra, StructureBatch
 
-Part = Literal[
-    "cgcnn",
-    "mpgnn",
-    "painn",
-    "alignn",
-    "potnet",
-    "megnet",
-    "gatgnn",
-    "matformer",
-    "chgnet",
-    "composition",
-    "lattice",
-]
+Graph = Literal["cgcnn", "mpgnn", "painn", "alignn", "potnet", "megnet", "gatgnn", "matformer", "chgnet"]
+"""Names of the published networks."""
+Part = Literal[Graph, "composition", "lattice"]
 """Names of the parts; ``composition`` alone is the baseline."""
 _EXTRAS: dict[str, Extra] = {"potnet": "potentials", "chgnet": "chgnet"}
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import nn
 
-from prismat.encoders.layers import RadialBasis, scatter_sum
+from prismat.encoders.layers import RadialBasis, hidden_layer, scatter_sum
 from prismat.modalities.structure import StructureBatch
 
 _EDGE_RANGE = (0.9, 3.7)
@@ -65,13 +65,7 @@ class LatticeEncoder(nn.Module):
         self.edges = RadialBasis(*_EDGE_RANGE, config.centers)
         self.volume = RadialBasis(*_VOLUME_RANGE, 40)
         inputs = 3 * config.centers + 40 + 8 + _SPACE_GROUPS + 1
-        self.net = nn.Sequential(
-            nn.Linear(inputs, config.hidden),
-            nn.LayerNorm(config.hidden),
-            nn.GELU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(config.hidden, config.out),
-        )
+        self.net = hidden_layer(inputs, config.hidden, config.out, config.dropout)
 
     @property
     def width(self) -> int:

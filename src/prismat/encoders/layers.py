@@ -26,6 +26,17 @@ def pool_mean(
     return total / atoms.clamp_min(1)
 
 
+def hidden_layer(inputs: int, hidden: int, out: int, dropout: float) -> nn.Sequential:
+    """Linear, layer normalisation, GELU, dropout, linear."""
+    return nn.Sequential(
+        nn.Linear(inputs, hidden),
+        nn.LayerNorm(hidden),
+        nn.GELU(),
+        nn.Dropout(dropout),
+        nn.Linear(hidden, out),
+    )
+
+
 class WeightedBatchNorm(nn.Module):
     """Batch normalisation whose rows count as often as the atoms they stand for.
 

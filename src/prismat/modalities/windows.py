@@ -1,5 +1,6 @@
 """All windows on a material by name, and the modality behind each."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -38,28 +39,33 @@ class MeasuredSettings:
     properties: PropertiesSettings = field(default_factory=PropertiesSettings)
 
 
-def structure_modality(settings: StructureSettings) -> StructureModality:
-    """The structure window."""
-    return StructureModality(settings)
+def make_modalities(
+    windows: Iterable[str],
+    graph: StructureSettings,
+    profile: ProfileSettings,
+    lines: XrdSettings,
+    measured: MeasuredSettings,
+) -> dict[str, Modality]:
+    """The modality of every window but text, by name.
 
-
-def xrd_modality(profile: ProfileSettings, lines: XrdSettings | None = None) -> XrdModality:
-    """The diffraction window; lines and profile share the wavelength."""
-    lines = lines or XrdSettings(wavelength=profile.wavelength)
-    return XrdModality(replace(profile, wavelength=lines.wavelength), lines)
-
-
-def measured_modality(window: str, settings: MeasuredSettings) -> Modality:
-    """The modality of any other window but text.
+    Args:
+        windows: names; text is passed over.
+        graph: how crystals become graphs.
+        profile: grid and peaks of patterns, those drawn as pictures too; takes the wavelength of ``lines``.
+        lines: radiation and range of patterns.
+        measured: all other windows.
 
     Raises:
         KeyError: no such window.
     """
-    if window == "image":
-        return ImageModality(settings.image)
-    if window == "charge_density":
-        return ChargeDensityModality(settings.charge_density)
-    if window == "properties":
-        return PropertiesModality(settings.properties)
-    grids = {"dos": settings.dos, "phonon_dos": settings.phonon_dos}
-    return DosModality(grids[window], window)
+    profile = replace(profile, wavelength=lines.wavelength)
+    makers: dict[str, Callable[[], Modality]] = {
+        "structure": lambda: StructureModality(graph),
+        "xrd": lambda: XrdModality(profile, lines),
+        "image": lambda: ImageModality(measured.image, profile, lines),
+        "dos": lambda: DosModality(measured.dos, "dos"),
+        "phonon_dos": lambda: DosModality(measured.phonon_dos, "phonon_dos"),
+        "charge_density": lambda: ChargeDensityModality(measured.charge_density),
+        "properties": lambda: PropertiesModality(measured.properties),
+    }
+    return {window: makers[window]() for window in windows if window != "text"}

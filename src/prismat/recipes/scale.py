@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from prismat.encoders.alignn import AlignnConfig
 from prismat.encoders.cgcnn import CgcnnConfig
-from prismat.encoders.crystal import GraphConfigs, Part, extras_of
+from prismat.encoders.crystal import Graph, GraphConfigs, Part, extras_of
 from prismat.encoders.dos_transformer import DosTransformerConfig
 from prismat.encoders.gatgnn import GatgnnConfig
 from prismat.encoders.matformer import MatformerConfig
@@ -22,20 +22,7 @@ from prismat.recipes.base import Job, Recipe
 from prismat.recipes.serial import from_json
 from prismat.store import Store
 
-Encoder = Literal[
-    "default",
-    "cgcnn",
-    "mpgnn",
-    "mpgnn-filtered",
-    "painn",
-    "alignn",
-    "potnet",
-    "megnet",
-    "gatgnn",
-    "matformer",
-    "chgnet",
-    "composition",
-]
+Encoder = Literal["default", Graph, "mpgnn-filtered", "composition"]
 """Structure encoders by name; ``default`` is CGCNN beside composition and lattice."""
 _EXACT: set[str] = {"structure", "text", "xrd", "image"}
 

@@ -81,9 +81,9 @@ class SearchEngine:
         text: str | None = None,
         structure: "StructureLike | None" = None,
         xrd: Pattern | str | Path | None = None,
-        measured: Mapping[str, Measured] | None = None,
         weights: dict[str, float] | None = None,
         k: int = 10,
+        measured: Mapping[str, Measured] | None = None,
         **filters: Any,
     ) -> list[Hit]:
         """The k crystals that fit best.
@@ -92,10 +92,10 @@ class SearchEngine:
             text: words.
             structure: a crystal in any form that ``read_crystal`` takes.
             xrd: a measured pattern, or the path of a .xy file.
-            measured: data of any other window by its name: ``{"dos": Dos(…)}``, or a target,
-                ``{"properties": {"band_gap": Property(1.1, "eV")}}``.
             weights: by window where several are given.
             k: results wanted.
+            measured: data of any other window by its name: ``{"dos": Dos(…)}``, or a target,
+                ``{"properties": {"band_gap": Property(1.1, "eV")}}``.
             **filters: fields of ``Filter``: with_elements (or ``with_``), without_elements (or ``without``),
                 only_elements (or ``only``), n_sites, properties.
         """

@@ -1,4 +1,4 @@
-"""Measured data as JSON and back: spectra as lists, grids and pictures as numbers in base 64."""
+"""Measured data as JSON and back: arrays as their bytes in base 64; lists of numbers are read too."""
 
 import base64
 import binascii

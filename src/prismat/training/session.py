@@ -221,7 +221,8 @@ def _check_store(store: Store, recipe: Recipe) -> None:
     ]
     wanted = to_json(recipe.measured)
     checks += [(f"{w} settings", made["measured"][w], wanted[w]) for w in MEASURED if w in recipe.windows]
-    if "xrd" in recipe.windows:
+    is_drawn = "image" in recipe.windows and recipe.measured.image.source == "xrd"
+    if "xrd" in recipe.windows or is_drawn:
         checks.append(("the wavelength", made["xrd"]["wavelength"], recipe.profile.wavelength))
         if store.lengths("xrd.profile").any():
             there, wanted = ({**g, "wavelength": 0} for g in (made["profile"], to_json(recipe.profile)))
