@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 import helpers_small as small
-from prismat.errors import MismatchError
+from prismat.errors import BadInputError, MismatchError
 from prismat.material import Material
 from prismat.modalities.profile import XrdModality
 from prismat.modalities.rendering import ProfileSettings
@@ -232,6 +232,23 @@ def test_records_that_come_with_a_part_keep_it(tmp_path):
     assert rows[0].id not in {*prepared.split.train, *prepared.split.val, *prepared.split.test}
     assert prepared.split.rule["given"]
     assert prepared.split.rule["crossing"]["title"] > 0
+    assert prepared.split.rule["without_part"] == 1
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        (("train", "valid", "test"), "record '.*', split: unknown part 'valid'.*train, val, test"),
+        (("train", "test"), "no record of the division belongs to val"),
+    ],
+)
+def test_a_division_that_is_incomplete_or_misnamed_is_refused(tmp_path, parts, said):
+    found = [m for m in small.materials() if isinstance(m, Material)][:12]
+    rows = [replace(m, tags={"split": parts[i % len(parts)]}) for i, m in enumerate(found)]
+    settings = PrepareSettings(profile=small.tiny_recipe().profile, workers=1)
+    store = prepare(small.SmallSource(tuple(rows)), tmp_path, settings)
+    with pytest.raises(BadInputError, match=said):
+        open_prepared(store, SplitConfig())
 
 
 def test_records_of_one_group_stay_together(tmp_path):

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Int
 
 from prismat.api import Prismat, Shapes
-from prismat.errors import MismatchError
+from prismat.errors import BadInputError, MismatchError
 from prismat.files import digest, write_json, write_text
 from prismat.modalities.text import MAX_TOKENS, train_tokenizer
 from prismat.modalities.windows import MEASURED
@@ -54,7 +54,8 @@ def split_store(store: Store, records: Records, config: SplitConfig) -> Split:
     trained on. What such a split lets cross is counted in its rule.
 
     Raises:
-        BadInputError: too few groups, or a leak, which would be a defect.
+        BadInputError: too few groups, a part of a given division that is unknown or empty, or a leak, which
+            would be a defect.
     """
     keys = records.keys
     if any(records.parts):
@@ -67,12 +68,31 @@ def split_store(store: Store, records: Records, config: SplitConfig) -> Split:
 
 
 def _given_split(store: Store, records: Records, keys: dict[str, list[str]], config: SplitConfig) -> Split:
-    """The division that the records came with."""
+    """The division that the records came with; those that came with no part are left out and counted."""
+    _check_parts(records)
     parts = {p: tuple(i for i, q in zip(records.ids, records.parts, strict=True) if p == q) for p in PARTS}
-    split = Split(**parts, rule={"given": True, "store": store.hash})
+    split = Split(**parts, rule={"given": True, "store": store.hash, "without_part": records.parts.count("")})
     leaks = count_leaks(split, records.ids, records.fractions, keys, config.tolerance)
     crossing = {"composition": leaks.compositions, **leaks.keys}
     return replace(split, rule={**split.rule, "crossing": crossing, "tolerance": config.tolerance})
+
+
+def _check_parts(records: Records) -> None:
+    """Refuses names of parts that nobody would look for, and a division that lacks one."""
+    unknown = next((i for i, p in enumerate(records.parts) if p and p not in PARTS), None)
+    if unknown is not None:
+        raise BadInputError(
+            f"unknown part {records.parts[unknown]!r}",
+            record=records.ids[unknown],
+            field="split",
+            remedy=f"Name the parts {', '.join(PARTS)}.",
+        )
+    if absent := [p for p in PARTS if p not in records.parts]:
+        raise BadInputError(
+            f"no record of the division belongs to {absent[0]}",
+            field="split",
+            remedy="Complete the division, or leave it out to have one made.",
+        )
 
 
 def open_prepared(store: Store, config: SplitConfig) -> Prepared:
