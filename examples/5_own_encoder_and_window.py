@@ -21,7 +21,8 @@ from prismat.errors import BadInputError
 from prismat.modalities.base import Columns, Features, pack_features
 from prismat.modalities.structure import StructureBatch, StructureModality
 from prismat.model import JointModel, ProjectionConfig
-from prismat.objectives.infonce import InfoNce, InfoNceConfig, pair_name
+from prismat.objectives.build import build_objective
+from prismat.objectives.config import ObjectiveConfig
 from prismat.ragged import Packed
 
 POSCAR = """{name}
@@ -164,7 +165,7 @@ def main() -> None:
         {"structure": RadialEncoder(), "formula": FormulaEncoder()},
         ProjectionConfig(dim=32, hidden=0, dropout=0.0),
     )
-    objective = InfoNce([pair_name("structure", "formula")], InfoNceConfig())
+    objective = build_objective(ObjectiveConfig(), ("structure", "formula"), dim=32)
     optimizer = torch.optim.AdamW([*model.parameters(), *objective.parameters()], lr=3e-3)
     for step in range(1, 61):
         loss = objective(model(batches)).total

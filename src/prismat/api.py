@@ -13,6 +13,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from prismat.device import moved
 from prismat.errors import BadInputError, VersionError
 from prismat.files import digest, replacing_folder, sha256, write_json, write_text
 from prismat.formats import read_crystal
@@ -33,7 +34,7 @@ from prismat.text_reader import EncoderReader, FrozenReader, TextReader, TokenRe
 if TYPE_CHECKING:
     from prismat.material import StructureLike
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 SENTENCE = "sentence"
 """Key of the frozen sentence embedding, by which texts are compared with texts."""
 PROFILE = "profile"
@@ -157,8 +158,10 @@ class Prismat:
 
     def embed_batch(self, window: str, batch: object) -> Vectors:
         """Unit vectors of a collated batch, by key, and those that like is compared with like by."""
+        device = next(self.model.parameters()).device
         with torch.inference_mode():
-            vectors = {k: v.numpy() for k, v in self.model.embed(window, batch).items()}
+            found = self.model.embed(window, moved(batch, device))
+        vectors = {k: v.cpu().numpy() for k, v in found.items()}
         if isinstance(batch, FrozenTextBatch):
             vectors[SENTENCE] = batch.embedding.numpy()
         elif isinstance(batch, XrdBatch):
@@ -194,7 +197,7 @@ class Prismat:
 
 def recipe_modalities(recipe: Recipe) -> dict[str, Modality]:
     """The modality of every window of a recipe but text."""
-    lines = XrdSettings(wavelength=recipe.profile.wavelength)
+    lines = XrdSettings(wavelength=recipe.profile.wavelength, texture=recipe.reads_texture)
     return make_modalities(recipe.windows, recipe.graph, recipe.profile, lines, recipe.measured)
 
 
@@ -277,6 +280,11 @@ def upgrade(config: dict, folder: Path) -> dict:
         structure = config["recipe"]["encoders"]["structure"]
         structure["graphs"] = {name: structure.pop(name) for name in ("cgcnn", "mpgnn")}
         version = 2
+    if version == 2:
+        # Other losses than InfoNCE came, each with settings of its own.
+        infonce = dict(config["recipe"]["objective"])
+        config["recipe"]["objective"] = {"weights": infonce.pop("weights"), "infonce": infonce}
+        version = 3
     if version != FORMAT_VERSION:
         raise VersionError(
             f"{folder} has model format {version}, this program reads {FORMAT_VERSION}. "

@@ -1,6 +1,6 @@
 """A batch in the joint space: what models give and objectives take."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -29,6 +29,28 @@ class Embedded:
     anchor: str | None = None
     same: Bool[torch.Tensor, "batch batch"] | None = None
     auxiliary: dict[str, Float[torch.Tensor, ""]] = field(default_factory=dict)
+
+    def tensors(self) -> dict[tuple[str, ...], Float[torch.Tensor, "batch dim"]]:
+        """Every array of embeddings, by kind and names."""
+        found: dict[tuple[str, ...], torch.Tensor] = {
+            ("embeddings", w): v for w, v in self.embeddings.items()
+        }
+        found |= {("toward", *pair): v for pair, v in self.toward.items()}
+        return found | {("views", w): v for w, v in self.views.items()}
+
+    def with_tensors(
+        self,
+        tensors: dict[tuple[str, ...], Float[torch.Tensor, "records dim"]],
+        present: dict[str, Bool[torch.Tensor, " records"]],
+    ) -> "Embedded":
+        """The same windows with other records: arrays as ``tensors`` gives them, and who has what."""
+        return replace(
+            self,
+            embeddings={key[1]: v for key, v in tensors.items() if key[0] == "embeddings"},
+            toward={(key[1], key[2]): v for key, v in tensors.items() if key[0] == "toward"},
+            views={key[1]: v for key, v in tensors.items() if key[0] == "views"},
+            present=present,
+        )
 
     def pair(
         self, a: str, b: str

@@ -66,7 +66,10 @@ class Projection(nn.Module):
     def forward(self, features: Float[torch.Tensor, "batch width"]) -> Float[torch.Tensor, "batch dim"]:
         """L2-normalised projection in at least single precision."""
         features = features if self.columns is None else features[:, self.columns]
-        return nn.functional.normalize(self.net(features).float(), dim=1)
+        projected = self.net(features)
+        return nn.functional.normalize(
+            projected.to(torch.promote_types(projected.dtype, torch.float32)), dim=1
+        )
 
 
 def key_of(modality: str, partner: str | None) -> str:

@@ -87,6 +87,9 @@ def _job(source: Source, settings: PrepareSettings) -> dict:
     described.pop("workers")
     # Properties stay in the table and are chosen by the recipe.
     described["measured"].pop("properties")
+    # Stores from before lines told of texture are those of today without it.
+    if not settings.xrd.texture:
+        del described["xrd"]["texture"], described["xrd"]["texture_axis"]
     return {"source": source.name, "fingerprint": source.fingerprint(), "settings": described}
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from prismat.encoders.masked_language import MaskVocabulary, byte_pair_vocabulary, tokenizer_vocabulary
 from prismat.files import digest
 from prismat.modalities.chemistry_text import chemistry_channels
 from prismat.modalities.embedding_cache import EmbeddingCache
@@ -102,6 +103,11 @@ class TokenReader(TextReader):
         """Padded token ids of any texts."""
         return tokenize([t or None for t in texts], self.tokenizer)
 
+    @property
+    def vocabulary(self) -> MaskVocabulary:
+        """What masking must know of the tokeniser."""
+        return byte_pair_vocabulary(self.tokenizer.get_vocab_size())
+
     def describe(self) -> dict[str, str]:
         """Hash of the vocabulary."""
         return {"encoder": "byte-pair tokens", "tokenizer_hash": digest(self.tokenizer.to_str())}
@@ -121,6 +127,15 @@ class EncoderReader(TextReader):
     def read(self, texts: Sequence[str | None]) -> TokenBatch:
         """Padded token ids of any texts."""
         return self.encoder.tokenize([t or None for t in texts])
+
+    @property
+    def vocabulary(self) -> MaskVocabulary:
+        """What masking must know of the tokeniser.
+
+        Raises:
+            BadInputError: it has no mask token.
+        """
+        return tokenizer_vocabulary(self.encoder.tokenizer)
 
     def describe(self) -> dict[str, str]:
         """Name, origin and hash of the weights that training began with, and what they stand in for."""

@@ -9,7 +9,7 @@ from prismat.encoders.clasp_mlp import ClaspMlpConfig
 from prismat.encoders.huggingface import HuggingFaceConfig, HuggingFaceEncoder
 from prismat.encoders.tuning import TuningConfig
 from prismat.errors import BadInputError
-from prismat.training.loop import OptimizerConfig, build_optimizer
+from prismat.training.optimizer import OptimizerConfig, build_optimizer
 
 pytest.importorskip("transformers")
 TEXTS = ["crystal structure of garnet", "halite", None, "a refinement study of the oxide under high pressure"]

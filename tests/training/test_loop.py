@@ -9,8 +9,11 @@ from torch import nn
 
 from prismat.errors import BadInputError, MismatchError
 from prismat.model import JointModel, ProjectionConfig
-from prismat.objectives.infonce import InfoNce
-from prismat.training.loop import OptimizerConfig, TrainConfig, Trainer, build_optimizer
+from prismat.objectives.build import build_objective
+from prismat.objectives.config import ObjectiveConfig
+from prismat.training.learner import ContrastiveLearner
+from prismat.training.loop import TrainConfig, Trainer
+from prismat.training.optimizer import OptimizerConfig, build_optimizer
 from prismat.training.schedule import Stage, warmup_cosine
 from prismat.training.tracking import Tracker
 
@@ -59,9 +62,11 @@ def trainer(data=None, dropout=0.2, rows=30, seed=0, **config):
     torch.manual_seed(seed)
     model = JointModel({n: Encoder(dropout) for n in NAMES}, ProjectionConfig(dim=4, hidden=0)).train()
     settings = {"steps": 12, "batch": 8, "evaluate_every": 4, "seed": seed}
-    return Trainer(
-        model, InfoNce(PAIRS), data or Noisy(), np.arange(rows), TrainConfig(**{**settings, **config})
-    )
+    objective = build_objective(ObjectiveConfig(), NAMES, dim=4)
+    found = TrainConfig(**{**settings, **config})
+    bf16 = found.optimizer.bf16
+    learner = ContrastiveLearner(model, objective, data or Noisy(), found.chunk, bf16=bf16)
+    return Trainer(learner, np.arange(rows), found)
 
 
 def scored(*scores):
@@ -93,7 +98,7 @@ def metrics(folder):
 def state(one):
     """Everything that a training must end with alike."""
     named = {f"model/{k}": v for k, v in one.model.state_dict().items()}
-    named |= {f"objective/{k}": v for k, v in one.objective.state_dict().items()}
+    named |= {f"objective/{k}": v for k, v in one.learner.objective.state_dict().items()}
     for index, values in one.optimizer.state_dict()["state"].items():
         named |= {f"optimizer/{index}/{k}": v for k, v in values.items()}
     return named
@@ -183,10 +188,10 @@ def test_micro_batches_average_their_gradients():
     total = torch.zeros(())
     for _ in range(3):
         rows = naive._next_rows()
-        embedded = naive.model(naive.data.batches(rows, naive.rng), naive.data.same(rows))
-        total = total + naive.objective(embedded).total
+        embedded = naive.model(naive.learner.data.batches(rows, naive.rng), naive.learner.data.same(rows))
+        total = total + naive.learner.objective(embedded).total
     (total / 3).backward()
-    parameters = [*naive.model.parameters(), *naive.objective.parameters()]
+    parameters = [*naive.model.parameters(), *naive.learner.objective.parameters()]
     torch.nn.utils.clip_grad_norm_(parameters, 1.0)
     for group in naive.optimizer.param_groups:
         group["lr"] = 2e-3 * warmup_cosine(0, 12, 0.1)
@@ -225,7 +230,7 @@ def test_epochs_count_rows_really_seen(tmp_path):
 def test_decay_spares_vectors_and_temperatures():
     run = trainer()
     with_decay, without = build_optimizer(
-        [run.model, run.objective], OptimizerConfig(weight_decay=0.3)
+        [run.model, run.learner.objective], OptimizerConfig(weight_decay=0.3)
     ).param_groups
     assert (with_decay["weight_decay"], without["weight_decay"]) == (0.3, 0.0)
     assert {p.ndim for p in with_decay["params"]} == {2}
@@ -258,7 +263,7 @@ def test_only_records_that_have_a_window_are_watched(tmp_path):
 
     run = trainer(Half(), dropout=0.0, steps=4)
     entry = fit(run, tmp_path).history[-1]
-    rows = run.last.toward["a", "b"].detach()[:4]
+    rows = run.learner.last.toward["a", "b"].detach()[:4]
     expected = (float((rows @ rows.T).sum()) - 4) / 12
     assert entry["mean_cosine/a@b"] == pytest.approx(expected, abs=1e-5)
 
@@ -282,7 +287,7 @@ def test_mixed_precision_keeps_single_precision_weights(tmp_path):
     run = trainer(optimizer=OptimizerConfig(bf16=True))
     assert np.isfinite(fit(run, tmp_path).history[-1]["loss"])
     assert {p.dtype for p in run.model.parameters()} == {torch.float32}
-    assert run.last.toward["a", "b"].dtype == torch.float32
+    assert run.learner.last.toward["a", "b"].dtype == torch.float32
 
 
 class Slow(Encoder):
@@ -294,7 +299,9 @@ class Slow(Encoder):
 
 def test_without_shares_the_groups_are_one_rate():
     run = trainer()
-    groups = build_optimizer([run.model, run.objective], OptimizerConfig(learning_rate=3e-3)).param_groups
+    groups = build_optimizer(
+        [run.model, run.learner.objective], OptimizerConfig(learning_rate=3e-3)
+    ).param_groups
     assert [(g["scale"], g["lr"]) for g in groups] == [(1.0, 3e-3)] * 2
 
 
@@ -315,7 +322,7 @@ def test_shares_of_the_learning_rate_make_groups_of_their_own():
 def test_the_schedule_keeps_the_shares(tmp_path):
     run = trainer()
     run.model.encoders["a"] = Slow(0.0)
-    run.optimizer = build_optimizer([run.model, run.objective], run.config.optimizer)
+    run.optimizer = build_optimizer([run.model, run.learner.objective], run.config.optimizer)
     weight = run.model.encoders["a"].net[0].weight
     for step in range(3):
         run.train_step()
@@ -330,7 +337,7 @@ def test_an_interrupted_run_with_shares_ends_as_the_unbroken_one(tmp_path):
         run = trainer()
         torch.manual_seed(5)
         run.model.encoders["a"] = Slow(0.0)
-        run.optimizer = build_optimizer([run.model, run.objective], run.config.optimizer)
+        run.optimizer = build_optimizer([run.model, run.learner.objective], run.config.optimizer)
         run.best_weights = {k: v.clone() for k, v in run.model.state_dict().items()}
         return run
 

@@ -12,6 +12,7 @@ from prismat.prepare import PrepareSettings
 from prismat.recipes.base import Job
 from prismat.recipes.scale import Encoder, at_laptop_scale, with_structure, with_windows
 from prismat.recipes.serial import from_json
+from prismat.recipes.systems import System, system_job
 from prismat.sources.amcsd import AmcsdSource
 from prismat.sources.base import Source
 from prismat.sources.elpv import ElpvSource
@@ -19,7 +20,8 @@ from prismat.sources.folder import FolderSource
 from prismat.sources.table import LAYOUTS, Layout, TableSource
 from prismat.store import Store
 from prismat.tasks import quickstart as flow
-from prismat.training.session import open_prepared
+from prismat.training.distributed import join_world, leave_world
+from prismat.training.session import Trained, open_prepared
 
 EXAMPLES = (
     "zeolite framework aluminosilicate",
@@ -148,6 +150,8 @@ class Train:
     Attributes:
         store: made by ``prismat prepare``.
         out: the run folder.
+        recipe: a published system by name, in place of ``--job``'s recipe and training.
+        job_file: the ``config.json`` of a run, in place of ``--job``.
         structure: one published structure encoder in place of the recipe's.
         windows: windows in place of the recipe's, read as the store was prepared.
         scale: ``laptop`` for smaller networks and at most five minutes on two cores.
@@ -157,6 +161,8 @@ class Train:
 
     store: Path = Path("stores/amcsd")
     out: Path = Path("runs/run")
+    recipe: System = "default"
+    job_file: Path | None = None
     structure: Encoder = "default"
     windows: tuple[Window, ...] = ()
     scale: Literal["recipe", "laptop"] = "recipe"
@@ -168,10 +174,19 @@ class Train:
         store = Store(self.store)
         job = self.resolved(store)
         prepared = open_prepared(store, job.split)
-        with talking() as talk:
-            trained = flow.train_recipe(prepared, job, self.out, talk)
-            if self.baselines:
-                flow.run_baselines(prepared, job, self.out, talk)
+        world = join_world(job.train.device)
+        try:
+            with talking(world.is_main) as talk:
+                trained = flow.train_recipe(prepared, job, self.out, talk, world)
+                if self.baselines:
+                    flow.run_baselines(prepared, job, self.out, talk, world)
+        finally:
+            leave_world(world)
+        if world.is_main:
+            self.tell(trained)
+
+    def tell(self, trained: Trained) -> None:
+        """Says what came out and what to run next."""
         outcome = trained.outcome
         for direction, value in sorted(trained.validation.items()):
             print(f"val {direction:<36}{value:.3f}")
@@ -180,11 +195,43 @@ class Train:
 
     def resolved(self, store: Store) -> Job:
         """The job that the short options ask for."""
-        job = self.job
+        job = self.started()
         if self.windows:
             job = replace(job, recipe=with_windows(job.recipe, self.windows, store))
         job = replace(job, recipe=with_structure(job.recipe, self.structure))
         return at_laptop_scale(job) if self.scale == "laptop" else job
+
+    def started(self) -> Job:
+        """The job before the short options: of a system, of a file, or of ``--job``.
+
+        Raises:
+            BadInputError: two of them are asked for.
+        """
+        given = [self.recipe != "default", self.job_file is not None, self.job != Job()]
+        if sum(given) > 1:
+            raise BadInputError(
+                "several recipes are given",
+                field="recipe",
+                remedy="Give one of --recipe, --job-file and --job; a run's config.json can be edited.",
+            )
+        if self.job_file is not None:
+            return read_job(self.job_file)
+        return system_job(self.recipe) if self.recipe != "default" else self.job
+
+
+def read_job(path: Path) -> Job:
+    """The job of a config.json.
+
+    Raises:
+        BadInputError: the file is absent or no job.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInputError(
+            f"{path} cannot be read ({error})", field="job", remedy="Give the config.json of a run."
+        ) from error
+    return from_json(Job, content)
 
 
 @dataclass(frozen=True)
@@ -206,7 +253,7 @@ class Evaluate:
         path = self.run_folder / "config.json"
         if not path.is_file():
             raise BadInputError(f"no run in {self.run_folder}", remedy="Run 'prismat train' first.")
-        job = from_json(Job, json.loads(path.read_text(encoding="utf-8")))
+        job = read_job(path)
         prepared = open_prepared(Store(self.store), job.split)
         with talking() as talk:
             main = flow.train_recipe(prepared, job, self.run_folder, talk)

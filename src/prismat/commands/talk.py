@@ -46,11 +46,11 @@ class Bars:
 
 
 @contextmanager
-def talking() -> Generator[Talk]:
-    """Bars for the time of one job, closed however it ends."""
+def talking(is_main: bool = True) -> Generator[Talk]:
+    """Bars for the time of one job, closed however it ends; of several processes only the first talks."""
     bars = Bars()
     try:
-        yield bars.talk()
+        yield bars.talk() if is_main else Talk()
     finally:
         bars.close()
 

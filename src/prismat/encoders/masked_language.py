@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import nn
 
 from prismat.encoders.bpe_transformer import BpeTransformer
@@ -166,10 +166,10 @@ class MaskedLanguageHead(nn.Module):
         hidden = self.norm(nn.functional.gelu(self.dense(vectors)))
         return nn.functional.linear(hidden, table, self.bias)
 
-    def forward(
+    def predictions(
         self, encoder: TokenEncoder, batch: TokenBatch, generator: torch.Generator
-    ) -> Float[torch.Tensor, ""]:
-        """Mean cross-entropy (nats) over the tokens that were hidden; 0, with gradients of 0, where none was.
+    ) -> tuple[Float[torch.Tensor, "hidden entries"], Int[torch.Tensor, " hidden"]]:
+        """Logits of every token that was hidden, and the token.
 
         Args:
             encoder: the one that the head was made for.
@@ -178,7 +178,14 @@ class MaskedLanguageHead(nn.Module):
         """
         hidden, told = mask_tokens(batch, self.config.vocabulary, generator, self.config.masking)
         logits = self.logits(encoder.tokens(hidden)[told], encoder.token.weight)  # ty: ignore[invalid-argument-type]
-        total = nn.functional.cross_entropy(logits.float(), batch.ids[told], reduction="sum")
+        return logits, batch.ids[told]
+
+    def forward(
+        self, encoder: TokenEncoder, batch: TokenBatch, generator: torch.Generator
+    ) -> Float[torch.Tensor, ""]:
+        """Mean cross-entropy (nats) over the tokens that were hidden; 0, with gradients 0, where none was."""
+        logits, targets = self.predictions(encoder, batch, generator)
+        total = nn.functional.cross_entropy(logits.float(), targets, reduction="sum")
         return total / max(1, len(logits))
 
 

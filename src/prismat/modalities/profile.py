@@ -16,6 +16,7 @@ from prismat.measurements import Pattern
 from prismat.modalities.base import Columns, Features
 from prismat.modalities.measured import from_measured
 from prismat.modalities.rendering import Cleaning, ProfileNoise, ProfileSettings, render
+from prismat.modalities.texture import ORDERS
 from prismat.modalities.xrd import XrdSettings, powder_lines
 from prismat.ragged import Packed, Ragged
 
@@ -62,6 +63,9 @@ class XrdModality:
         self.settings, self.lines = settings, lines
         column: tuple[np.dtype, tuple[int, ...]] = (np.dtype(np.float32), ())
         self.columns: Columns = {"xrd.two_theta": column, "xrd.intensity": column, "xrd.profile": column}
+        if lines.texture:
+            # Half precision is finer than the series that the moments enter.
+            self.columns["xrd.texture"] = (np.dtype(np.float16), (len(ORDERS),))
 
     def featurize(self, material: Material) -> Features | None:
         """Lines of the structure and the profile of ``measurements["xrd"]``; None with neither.
@@ -76,13 +80,14 @@ class XrdModality:
         )
         if crystal is None and pattern is None:
             return None
-        nothing = np.zeros(0, np.float32)
-        features = {"xrd.two_theta": nothing, "xrd.intensity": nothing, "xrd.profile": nothing}
+        features = {name: np.zeros((0, *shape), dtype) for name, (dtype, shape) in self.columns.items()}
         try:
             if crystal is not None:
                 lines = powder_lines(crystal, self.lines)
                 features["xrd.two_theta"] = lines.two_theta.astype(np.float32)
                 features["xrd.intensity"] = lines.intensity.astype(np.float32)
+                if lines.texture is not None:
+                    features["xrd.texture"] = lines.texture.astype(np.float16)
             if pattern is not None:
                 features["xrd.profile"] = from_measured(pattern, self.settings)
         except BadInputError as error:
@@ -94,18 +99,21 @@ class XrdModality:
         packed: Packed,
         noise: ProfileNoise | None = None,
         generator: torch.Generator | None = None,
+        same: Bool[torch.Tensor, "batch batch"] | None = None,
     ) -> XrdBatch:
         """Profiles of a batch: the measured one where there is one, else the lines rendered.
 
         Args:
-            packed: the three columns.
+            packed: the columns.
             noise: distortions of the rendered profiles; measured ones stay as they are.
             generator: source of the draws.
+            same: records of one material, which are no impurities of each other.
 
         Raises:
-            BadInputError: stored profiles have another number of points than the settings.
+            BadInputError: stored profiles have another number of points than the settings, or preferred
+                orientation is asked for and the lines do not tell of it.
         """
-        profile = render(packed, self.settings, noise, generator)
+        profile = render(packed, self.settings, noise, generator, same)
         measured = packed["xrd.profile"]
         has = torch.from_numpy(measured.lengths > 0)
         if has.any():

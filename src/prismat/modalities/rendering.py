@@ -7,11 +7,27 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Complex, Float, Int
 
+from prismat.augment.xrd import (
+    InstrumentViews,
+    LineList,
+    SampleViews,
+    draw_range,
+    draw_sample,
+    draw_size_widths,
+    draw_strain_widths,
+    draw_tubes,
+    scattering_vector,
+    unpack_lines,
+    with_tubes,
+)
 from prismat.errors import BadInputError
 from prismat.modalities.xrd import CU_K_ALPHA
 from prismat.ragged import Packed
+
+STRAIN_LEVELS = 17
+"""Widths between which those of strained lines are interpolated."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +122,8 @@ class ProfileNoise:
         noise: highest standard deviation of the noise as a share of the strongest point, after the square
             root, where counting noise is the same at every height.
         background: highest share of the strongest point in what is left of the background.
+        sample: size and strain of crystallites, their orientation, impurities; all off unless asked for.
+        instrument: range of angles and X-ray tube; likewise.
 
     Raises:
         BadInputError: a negative value, or a width range that is empty.
@@ -117,6 +135,8 @@ class ProfileNoise:
     texture: float = 0.3
     noise: float = 0.03
     background: float = 0.01
+    sample: SampleViews = SampleViews()
+    instrument: InstrumentViews = InstrumentViews()
 
     def __post_init__(self) -> None:
         low, high = self.width
@@ -125,6 +145,21 @@ class ProfileNoise:
             raise BadInputError(
                 f"noise of {self}", remedy="Give values ≥ 0 and a width range with 0 < low ≤ high ≤ 4."
             )
+
+
+@dataclass(frozen=True, eq=False)
+class _Widths:
+    """Full widths at half maximum of the peaks of every record.
+
+    Attributes:
+        instrument: in grid points, pseudo-Voigt, shape (batch, 1).
+        size: in grid points, Lorentzian; None for crystals without end, shape (batch, 1).
+        strain: as a share of q, Gaussian; None for none, shape (batch, 1).
+    """
+
+    instrument: Float[torch.Tensor, "batch 1"]
+    size: Float[torch.Tensor, "batch 1"] | None = None
+    strain: Float[torch.Tensor, "batch 1"] | None = None
 
 
 def _normal(n: int, generator: torch.Generator | None) -> Float[torch.Tensor, " n"]:
@@ -140,6 +175,7 @@ def render(
     settings: ProfileSettings = ProfileSettings(),
     noise: ProfileNoise | None = None,
     generator: torch.Generator | None = None,
+    same: Bool[torch.Tensor, "batch batch"] | None = None,
 ) -> Float[torch.Tensor, "batch points"]:
     """Profiles of packed lines (``xrd.two_theta`` in degrees, ``xrd.intensity``); no lines give zeros.
 
@@ -148,26 +184,112 @@ def render(
         settings: grid and peak shape.
         noise: distortions to draw, or None for the clean profile.
         generator: source of the draws; torch's own where None.
+        same: records of one material, which are no impurities of each other.
+
+    Raises:
+        BadInputError: preferred orientation is asked for and the lines do not tell of it.
     """
-    lines, batch = packed["xrd.two_theta"], len(packed["xrd.two_theta"])
-    row = torch.from_numpy(np.repeat(np.arange(batch), lines.lengths))
-    two_theta = torch.from_numpy(lines.values.astype(np.float64))
-    intensity = torch.from_numpy(packed["xrd.intensity"].values.astype(np.float32))
-    widths, scale = torch.ones(batch, 1), torch.ones(batch, dtype=torch.float64)
-    if noise is not None:
-        two_theta = two_theta + noise.zero_shift * _normal(batch, generator)[row]
-        scale = 1 / (1 + noise.strain * _normal(batch, generator))
-        intensity = intensity * torch.exp(noise.texture * _normal(len(row), generator)).float()
-        low, high = noise.width
-        widths = low + (high - low) * _uniform(batch, generator)
-    q = 4 * torch.pi / settings.wavelength * torch.sin(torch.deg2rad(two_theta) / 2) * scale[row]
-    spikes = _scatter(row, q, intensity, batch, settings)
-    smooth = convolve(spikes, widths * settings.fwhm / settings.step, settings.lorentzian)
-    profile = smooth[:, settings.margin : settings.margin + settings.points].clamp_min(0)
-    if noise is not None:
-        profile = profile + _background(profile, noise, generator)
-        return normalise(_add_noise(profile.sqrt(), noise, generator))
-    return normalise(profile.sqrt())
+    lines, batch = unpack_lines(packed), len(packed["xrd.two_theta"])
+    if noise is None:
+        widths = _Widths(torch.ones(batch, 1) * settings.fwhm / settings.step)
+        q = scattering_vector(lines.two_theta, settings.wavelength)
+        return normalise(_peaks(lines.row, q, lines.intensity, widths, settings).sqrt())
+    lines = draw_sample(lines, packed, _ends(settings), noise.sample, same, generator)
+    tube = draw_tubes(batch, settings.wavelength, noise.instrument, generator)
+    if tube is not None:
+        lines = with_tubes(lines, settings.wavelength, tube)
+    q, intensity, widths = _distort(lines, batch, settings, noise, tube, generator)
+    profile = _peaks(lines.row, q, intensity, widths, settings)
+    wavelength = torch.full((batch,), settings.wavelength, dtype=torch.float64) if tube is None else tube
+    reach = draw_range(profile, settings.grid, wavelength, noise.instrument, generator)
+    if reach is not None:
+        profile = profile * reach
+    profile = profile + _background(profile, noise, generator)
+    root = _add_noise(profile.sqrt(), noise, generator)
+    return normalise(root if reach is None else root * reach)
+
+
+def _ends(settings: ProfileSettings) -> tuple[float, float]:
+    """2θ in degrees of the ends of the grid, as far as the radiation reaches them."""
+    sine = np.array([settings.q_min, settings.q_max]) * settings.wavelength / (4 * np.pi)
+    first, last = 2 * np.degrees(np.arcsin(np.clip(sine, 0, 1)))
+    return float(first), float(last)
+
+
+def _distort(
+    lines: LineList,
+    batch: int,
+    settings: ProfileSettings,
+    noise: ProfileNoise,
+    tube: Float[torch.Tensor, " batch"] | None,
+    generator: torch.Generator | None,
+) -> tuple[Float[torch.Tensor, " lines"], Float[torch.Tensor, " lines"], _Widths]:
+    """Scattering vectors in Å⁻¹, intensities and widths as drawn."""
+    two_theta = lines.two_theta + noise.zero_shift * _normal(batch, generator)[lines.row]
+    scale = 1 / (1 + noise.strain * _normal(batch, generator))
+    drawn = torch.exp(noise.texture * _normal(len(lines.row), generator)).float()
+    low, high = noise.width
+    widths = (low + (high - low) * _uniform(batch, generator)) * settings.fwhm / settings.step
+    wavelength = settings.wavelength if tube is None else tube[lines.row]
+    q = scattering_vector(two_theta, wavelength) * scale[lines.phase]
+    size = draw_size_widths(batch, noise.sample, generator)
+    strain = draw_strain_widths(batch, noise.sample, generator)
+    size = None if size is None else size / settings.step
+    return q, lines.intensity * drawn, _Widths(widths, size, strain)
+
+
+def _peaks(
+    row: Int[torch.Tensor, " lines"],
+    q: Float[torch.Tensor, " lines"],
+    intensity: Float[torch.Tensor, " lines"],
+    widths: _Widths,
+    settings: ProfileSettings,
+) -> Float[torch.Tensor, "batch points"]:
+    """Peaks on the grid, margins cut off."""
+    batch, wide = len(widths.instrument), settings.points + 2 * settings.margin
+    if widths.strain is None:
+        spectrum = torch.fft.rfft(_scatter(row, q, intensity, batch, settings))
+    else:
+        spectrum = _strained_spectrum(row, q, intensity, widths.strain, settings)
+    transfer = peak_transfer(widths.instrument, settings.lorentzian, wide)
+    if widths.size is not None:
+        transfer = transfer * peak_transfer(widths.size, 1.0, wide)
+    smooth = torch.fft.irfft(spectrum * transfer, n=wide)
+    return smooth[:, settings.margin : settings.margin + settings.points].clamp_min(0)
+
+
+def _strained_spectrum(
+    row: Int[torch.Tensor, " lines"],
+    q: Float[torch.Tensor, " lines"],
+    intensity: Float[torch.Tensor, " lines"],
+    strain: Float[torch.Tensor, "batch 1"],
+    settings: ProfileSettings,
+) -> Complex[torch.Tensor, "batch frequencies"]:
+    """Fourier transform of lines as Gaussians whose width is proportional to q.
+
+    A convolution has one width, so each line is divided between the two nearest of ``STRAIN_LEVELS`` widths,
+    by shares that keep its second moment (J. G. Nagy and D. P. O'Leary, SIAM J. Sci. Comput. 19, 1063
+    (1998), with linear interpolation).
+    """
+    batch, wide = len(strain), settings.points + 2 * settings.margin
+    top = settings.q_min + (settings.points + settings.margin) * settings.step
+    levels = torch.linspace(0, top, STRAIN_LEVELS, dtype=torch.float64)
+    below = torch.searchsorted(levels, q.contiguous()).sub(1).clamp(0, STRAIN_LEVELS - 2)
+    low, high = levels[below].square(), levels[below + 1].square()
+    upper = ((q.square() - low) / (high - low)).clamp(0, 1).float()
+    first = row * STRAIN_LEVELS + below
+    spikes = _scatter(
+        torch.cat([first, first + 1]),
+        torch.cat([q, q]),
+        torch.cat([intensity * (1 - upper), intensity * upper]),
+        batch * STRAIN_LEVELS,
+        settings,
+    )
+    width = (strain * levels.float() / settings.step).reshape(-1, 1)
+    transfer = peak_transfer(width, 0.0, wide).view(batch, STRAIN_LEVELS, -1)
+    # As pairs of reals: a product of complex and real numbers takes three times as long.
+    spectrum = torch.view_as_real(torch.fft.rfft(spikes)).view(*transfer.shape, 2)
+    return torch.view_as_complex((spectrum * transfer[..., None]).sum(1).contiguous())
 
 
 def _scatter(
@@ -193,15 +315,28 @@ def _scatter(
 def convolve(
     spikes: Float[torch.Tensor, "batch wide"], width: Float[torch.Tensor, "rows 1"], lorentzian: float
 ) -> Float[torch.Tensor, "batch wide"]:
-    """Convolution with pseudo-Voigt peaks of area 1 in Fourier space; ``width`` is the FWHM in points.
-
-    The transforms are exp(−π w |ν|) of the Lorentzian and exp(−(π w ν)² / (4 ln 2)) of the Gaussian.
-    """
+    """Convolution with pseudo-Voigt peaks of area 1 in Fourier space; ``width`` is the FWHM in points."""
     wide = spikes.shape[1]
+    return torch.fft.irfft(torch.fft.rfft(spikes) * peak_transfer(width, lorentzian, wide), n=wide)
+
+
+def peak_transfer(
+    width: Float[torch.Tensor, "rows 1"], lorentzian: float, wide: int
+) -> Float[torch.Tensor, "rows frequencies"]:
+    """Fourier transform of pseudo-Voigt peaks of area 1.
+
+    It is exp(−π w |ν|) of the Lorentzian and exp(−(π w ν)² / (4 ln 2)) of the Gaussian.
+
+    Args:
+        width: w, full width at half maximum in points.
+        lorentzian: share of the Lorentzian, 0 to 1.
+        wide: points of the grid, margins included.
+    """
     turn = torch.pi * width * torch.fft.rfftfreq(wide)
+    if lorentzian == 1:
+        return torch.exp(-turn)
     gaussian = torch.exp(-(turn**2) / (4 * np.log(2)))
-    transfer = gaussian if lorentzian == 0 else lorentzian * torch.exp(-turn) + (1 - lorentzian) * gaussian
-    return torch.fft.irfft(torch.fft.rfft(spikes) * transfer, n=wide)
+    return gaussian if lorentzian == 0 else lorentzian * torch.exp(-turn) + (1 - lorentzian) * gaussian
 
 
 def _background(

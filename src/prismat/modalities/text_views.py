@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from prismat.elements import table
+from prismat.modalities.keywords import keyword_view
 
 TextView = Callable[[dict], str]
 
@@ -52,7 +53,12 @@ def description_view(row: dict) -> str:
     return ". ".join([f"{row['formula']}: {elements}; {symmetry}", *others])
 
 
-VIEWS: dict[str, TextView] = {"title": title_view, "context": context_view, "description": description_view}
+VIEWS: dict[str, TextView] = {
+    "title": title_view,
+    "context": context_view,
+    "description": description_view,
+    "keywords": keyword_view,
+}
 """Views by name; ``title`` is what retrieval is judged on."""
 
 

@@ -12,7 +12,7 @@ half of reciprocal space is enough.
 """
 
 import csv
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 
@@ -22,6 +22,7 @@ from jaxtyping import Complex, Float, Int
 from prismat.crystal import Crystal
 from prismat.elements import MAX_Z, SYMBOLS, atomic_number
 from prismat.errors import BadInputError
+from prismat.modalities.texture import legendre_moments, preferred_axis
 from prismat.ragged import ranges
 
 CU_K_ALPHA = 1.54184
@@ -46,6 +47,9 @@ class XrdSettings:
         min_intensity: lines weaker than this on the scale where the strongest is 100 are dropped.
         debye_waller: isotropic B in Å² by element symbol; amplitudes are multiplied by exp(−B s²).
             Elements that are not named do not vibrate.
+        texture: keep of every line how its planes stand to the preferred direction, without which no view can
+            have preferred orientation; 20 bytes a line.
+        texture_axis: Miller indices of the conventional cell's planes whose normal is that direction.
 
     Raises:
         BadInputError: a value no experiment could have.
@@ -57,6 +61,8 @@ class XrdSettings:
     merge_tolerance: float = 1e-5
     min_intensity: float = 1e-3
     debye_waller: dict[str, float] = field(default_factory=dict)
+    texture: bool = False
+    texture_axis: tuple[int, int, int] = (0, 0, 1)
 
     def __post_init__(self) -> None:
         if not 0.1 <= self.wavelength <= 10:
@@ -75,8 +81,12 @@ class XrdSettings:
             raise BadInputError(
                 "a B factor out of range", field="debye_waller", remedy="Give B in Å², 0 to 100, not U."
             )
+        if not any(self.texture_axis):
+            raise BadInputError(
+                "planes (0, 0, 0) have no normal", field="texture_axis", remedy="Give Miller indices."
+            )
 
-    def metadata(self) -> dict[str, str | float | list[float] | dict[str, float]]:
+    def metadata(self) -> dict[str, str | float | list[float] | list[int] | dict[str, float]]:
         """What must be known to compare these lines with others, ready for JSON."""
         return {
             "wavelength_angstrom": self.wavelength,
@@ -89,6 +99,7 @@ class XrdSettings:
             "min_intensity_percent": self.min_intensity,
             "scale": "strongest line 100, integrated intensities",
             "hydrogen": "D counts as H",
+            "texture_axis": list(self.texture_axis) if self.texture else "none",
         }
 
 
@@ -99,10 +110,13 @@ class Lines:
     Attributes:
         two_theta: degrees, ascending, shape (lines,).
         intensity: integrated, strongest 100, shape (lines,).
+        texture: averages of Legendre polynomials over the reflections of each line, see ``texture``; None
+            where the settings do not ask for them, shape (lines, orders).
     """
 
     two_theta: Float[np.ndarray, " lines"]
     intensity: Float[np.ndarray, " lines"]
+    texture: Float[np.ndarray, "lines orders"] | None = None
 
     def __len__(self) -> int:
         return len(self.two_theta)
@@ -221,20 +235,22 @@ def geometric_factors(
 
 def _merge(
     two_theta: Float[np.ndarray, " reflections"],
-    intensity: Float[np.ndarray, " reflections"],
     tolerance: float,
-) -> tuple[Float[np.ndarray, " lines"], Float[np.ndarray, " lines"]]:
-    """Adds up what lies closer together than the tolerance; this is where multiplicity comes from."""
+) -> tuple[Int[np.ndarray, " reflections"], Int[np.ndarray, " lines"]]:
+    """The order by angle, and where in it each line starts, made of what is closer than the tolerance."""
     order = np.argsort(two_theta)
-    two_theta, intensity = two_theta[order], intensity[order]
-    starts = np.concatenate([[0], np.flatnonzero(np.diff(two_theta) > tolerance) + 1])
-    return two_theta[starts], np.add.reduceat(intensity, starts)
+    starts = np.flatnonzero(np.diff(two_theta[order]) > tolerance) + 1
+    return order, np.concatenate([[0], starts])
 
 
 def _reflections(
     crystal: Crystal, settings: XrdSettings
-) -> tuple[Float[np.ndarray, " reflections"], Float[np.ndarray, " reflections"]]:
-    """|g|² in Å⁻² and |F|² in electrons² of one half of the reflections in the range."""
+) -> tuple[
+    Int[np.ndarray, "reflections 3"],
+    Float[np.ndarray, " reflections"],
+    Float[np.ndarray, " reflections"],
+]:
+    """Miller indices, |g|² in Å⁻² and |F|² in electrons² of one half of the reflections in the range."""
     # Rods along the longest edge are the longest and fewest.
     axes = np.argsort(-np.linalg.norm(crystal.lattice, axis=1))
     lattice, frac = crystal.lattice[axes], crystal.frac[:, axes]
@@ -255,7 +271,7 @@ def _reflections(
     for column in range(len(z)):
         here = occupancy[:, column] > 0
         F += f[:, column] * geometric_factors(rods, frac[here], occupancy[here, column])[rod, place]
-    return g2, F.real**2 + F.imag**2
+    return hkl[kept][:, np.argsort(axes)], g2, F.real**2 + F.imag**2
 
 
 def powder_lines(crystal: Crystal, settings: XrdSettings = XrdSettings()) -> Lines:
@@ -276,7 +292,7 @@ def powder_lines(crystal: Crystal, settings: XrdSettings = XrdSettings()) -> Lin
             ``MAX_REFLECTIONS``.
     """
     _check_size(crystal, settings)
-    g2, squared = _reflections(crystal, settings)
+    hkl, g2, squared = _reflections(crystal, settings)
     if not len(g2):
         raise BadInputError(
             f"no reflection between {settings.two_theta_min}° and {settings.two_theta_max}°",
@@ -286,10 +302,19 @@ def powder_lines(crystal: Crystal, settings: XrdSettings = XrdSettings()) -> Lin
     sin2 = g2 * settings.wavelength**2 / 4
     polarisation = (1 + (1 - 2 * sin2) ** 2) / (sin2 * np.sqrt(1 - sin2))
     two_theta = np.degrees(2 * np.arcsin(np.sqrt(sin2)))
-    two_theta, intensity = _merge(two_theta, squared * polarisation, settings.merge_tolerance)
-    intensity *= 100 / intensity.max()
+    order, starts = _merge(two_theta, settings.merge_tolerance)
+    each = (squared * polarisation)[order]
+    total = np.add.reduceat(each, starts)
+    intensity = total * (100 / total.max())
     strong = intensity > settings.min_intensity
-    return Lines(two_theta[strong], intensity[strong])
+    lines = Lines(two_theta[order][starts][strong], intensity[strong])
+    if not settings.texture:
+        return lines
+    # g = h · (a*, b*, c*), and the rows of the inverse transpose of the lattice are a*, b*, c*.
+    along = np.linalg.inv(crystal.lattice).T @ preferred_axis(crystal, settings.texture_axis)
+    moments = legendre_moments(hkl[order] @ along / np.sqrt(g2[order]))
+    summed = np.add.reduceat(each[:, None] * moments, starts, axis=0)
+    return replace(lines, texture=summed[strong] / total[strong, None])
 
 
 def _check_size(crystal: Crystal, settings: XrdSettings) -> None:

@@ -1,14 +1,15 @@
-"""Symmetric InfoNCE over every available pair of modalities."""
+"""Symmetric InfoNCE of a pair of modalities."""
 
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
-from torch import nn
 
-from prismat.embedded import Embedded
-from prismat.objectives.base import Loss
+from prismat.objectives.cross_entropy import blockwise_cross_entropy, symmetric_cross_entropy
+from prismat.objectives.pairs import PairTerm, pair_name
+from prismat.objectives.scale import Scale
+
+__all__ = ["InfoNce", "InfoNceConfig", "pair_name", "symmetric_cross_entropy"]
 
 
 @dataclass(frozen=True)
@@ -16,75 +17,52 @@ class InfoNceConfig:
     """Settings of the loss.
 
     Attributes:
-        temperature: initial τ; learned as log(1/τ), one per pair.
+        temperature: initial τ; learned as log(1/τ).
         min_temperature: τ never falls below, so that the loss stays bounded (CLIP: 0.01).
         learn_temperature: keep τ fixed where false.
-        weights: λ by pair, named ``a-b``; a pair not named weighs 1, one that weighs 0 is skipped.
+        shared: one τ for all pairs, as in the tri-modal proposal, instead of one per pair.
+        chunk: rows of the similarity matrix in memory at once; 0 for all. The loss is the same.
     """
 
     temperature: float = 0.07
     min_temperature: float = 0.01
     learn_temperature: bool = True
-    weights: dict[str, float] = field(default_factory=dict)
+    shared: bool = False
+    chunk: int = 0
 
 
-def pair_name(a: str, b: str) -> str:
-    """Name of an unordered pair."""
-    return "-".join(sorted((a, b)))
+class InfoNce(PairTerm):
+    """½ [CE(a→b) + CE(b→a)], CE(a→b) = −mean_i log(e^{s_ii/τ} / Σ_j e^{s_ij/τ}), s_ij = a_i·b_j.
 
+    van den Oord et al. 2018, equation 4; Radford et al. 2021 (CLIP), figure 3; the tri-modal proposal,
+    section 3.3. Records marked ``same`` as i are left out of its denominator, other than i itself, in both
+    directions.
 
-class InfoNce(nn.Module):
-    """L = Σ_pairs λ_ab · ½ [CE(a→b) + CE(b→a)], CE(a→b) = −mean_i log(e^{s_ii/τ} / Σ_j e^{s_ij/τ}).
-
-    s_ij = a_i·b_j (van den Oord et al. 2018; Radford et al. 2021; the tri-modal proposal, section 3.3).
-    Records that lack either modality leave both sums. Records marked ``same`` as i are left out of its
-    denominator, other than i itself. A pair with fewer than two complete records contributes nothing.
+    Relations: ``CosFace`` with margin 0 and s = 1/τ is this loss. ``TensorClip`` carries it to triples.
+    ``SigLip`` and the Jensen–Shannon loss replace the softmax over negatives by a decision on each pair, so
+    that their terms do not depend on the size of the batch through a denominator.
 
     Args:
-        pairs: names of all pairs that may occur, from ``pair_name``.
-        config: temperature and weights.
+        config: temperature.
     """
 
-    def __init__(self, pairs: list[str], config: InfoNceConfig = InfoNceConfig()) -> None:
+    def __init__(self, config: InfoNceConfig = InfoNceConfig()) -> None:
         super().__init__()
         self.config = config
-        start = torch.tensor(math.log(1 / config.temperature))
-        self.log_scale = nn.ParameterDict(
-            {name: nn.Parameter(start.clone(), requires_grad=config.learn_temperature) for name in pairs}
-        )
+        self.scale = Scale(config.temperature, config.min_temperature, config.learn_temperature)
 
-    def scale(self, name: str) -> Float[torch.Tensor, ""]:
-        """1/τ of a pair, clamped."""
-        return self.log_scale[name].clamp(max=-math.log(self.config.min_temperature)).exp()
+    def forward(
+        self,
+        left: Float[torch.Tensor, "batch dim"],
+        right: Float[torch.Tensor, "batch dim"],
+        same: Bool[torch.Tensor, "batch batch"] | None,
+    ) -> Float[torch.Tensor, ""]:
+        """Nats per record."""
+        scale = self.scale().to(left.dtype)
+        if self.config.chunk:
+            return blockwise_cross_entropy(left * scale, right, same, self.config.chunk)
+        return symmetric_cross_entropy(left @ right.T * scale, same)
 
-    def forward(self, batch: Embedded, weights: dict[str, float] | None = None) -> Loss:
-        """Total and parts; ``weights`` (a curriculum's) replace the configured λ of the pairs they name."""
-        weights = {**self.config.weights, **(weights or {})}
-        parts, total = {}, torch.zeros(())
-        for a, b in batch.pairs:
-            name = pair_name(a, b)
-            weight = weights.get(name, 1.0)
-            keep = batch.present[a] & batch.present[b]
-            if weight == 0 or int(keep.sum()) < 2:
-                continue
-            left, right = batch.pair(a, b)
-            scores = left[keep] @ right[keep].T * self.scale(name).to(left.dtype)
-            same = None if batch.same is None else batch.same[keep][:, keep]
-            term = symmetric_cross_entropy(scores, same)
-            total = total.to(term) + weight * term
-            parts[name] = float(term.detach())
-        for name, value in batch.auxiliary.items():
-            total = total.to(value) + value
-            parts[name] = float(value.detach())
-        return Loss(total, parts)
-
-
-def symmetric_cross_entropy(
-    scores: Float[torch.Tensor, "batch batch"], same: Bool[torch.Tensor, "batch batch"] | None
-) -> Float[torch.Tensor, ""]:
-    """½ [CE(rows) + CE(columns)] with the diagonal as targets; ``same`` pairs off it are no negatives."""
-    if same is not None:
-        equal = same & ~torch.eye(len(scores), dtype=torch.bool, device=scores.device)
-        scores = scores.masked_fill(equal, float("-inf"))
-    target = torch.arange(len(scores), device=scores.device)
-    return (nn.functional.cross_entropy(scores, target) + nn.functional.cross_entropy(scores.T, target)) / 2
+    def scalars(self) -> dict[str, float]:
+        """1/τ."""
+        return {"scale": self.scale.value}

@@ -7,6 +7,7 @@ from prismat.encoders.bpe_transformer import BpeTransformerConfig
 from prismat.encoders.crystal import CrystalConfig
 from prismat.encoders.dos_transformer import DosTransformerConfig
 from prismat.encoders.huggingface import Pooling
+from prismat.encoders.masked_language import MaskingConfig
 from prismat.encoders.properties_encoder import PropertiesEncoderConfig
 from prismat.encoders.resnet import ImageEncoderConfig
 from prismat.encoders.resnext3d import ResNext3dConfig
@@ -17,8 +18,9 @@ from prismat.modalities.rendering import ProfileSettings
 from prismat.modalities.structure import StructureSettings
 from prismat.modalities.windows import MeasuredSettings, Window
 from prismat.model import ProjectionConfig
-from prismat.objectives.infonce import InfoNceConfig
+from prismat.objectives.config import ObjectiveConfig
 from prismat.training.loop import TrainConfig
+from prismat.training.schedule import Schedule
 from prismat.training.windows import ViewConfig
 
 
@@ -100,6 +102,8 @@ class Recipe:
         encoders: one per window.
         projection: dimension and heads of the joint space.
         objective: the loss.
+        masked_language: how tokens are hidden for masked language modelling beside the alignment, weighed by
+            ``objective.auxiliary["masked_language"]``; None for none. The text must be read by tokens.
         views: training views.
         graph: how crystals become graphs; must be what the store was prepared with.
         profile: grid and peak shape of patterns.
@@ -110,11 +114,38 @@ class Recipe:
     windows: tuple[Window, ...] = ("structure", "text", "xrd")
     encoders: EncoderConfigs = field(default_factory=EncoderConfigs)
     projection: ProjectionConfig = field(default_factory=ProjectionConfig)
-    objective: InfoNceConfig = field(default_factory=InfoNceConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    masked_language: MaskingConfig | None = None
     views: ViewConfig = field(default_factory=ViewConfig)
     graph: StructureSettings = field(default_factory=StructureSettings)
     profile: ProfileSettings = ProfileSettings()
     measured: MeasuredSettings = field(default_factory=MeasuredSettings)
+
+    @property
+    def reads_texture(self) -> bool:
+        """Whether a view needs to know how a pattern's lines lie to the preferred axis."""
+        image = self.views.image.noise if self.views.image and self.measured.image.source == "xrd" else None
+        noises = {"xrd": self.views.noise, "image": image}
+        return any(n and n.sample.march_dollase for w, n in noises.items() if w in self.windows)
+
+
+@dataclass(frozen=True)
+class FineTune:
+    """A second stage that goes on from the best weights of the first, with another text at another rate.
+
+    Attributes:
+        steps: its length; 0 for no second stage.
+        learning_rate: peak.
+        schedule: of the learning rate.
+        text: chance of each text view; those of the first stage where empty.
+        freeze: parameters that stay as they are, by name with wildcards.
+    """
+
+    steps: int = 0
+    learning_rate: float = 2e-4
+    schedule: Schedule = "constant"
+    text: dict[str, float] = field(default_factory=dict)
+    freeze: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,8 +156,13 @@ class Job:
         recipe: the model and its loss.
         train: length, batch and seed.
         split: division of the records.
+        fine_tune: a second stage.
+        select: what checkpoints are chosen by: mean recall@10 on validation, or the mean ROC-AUC of words
+            (CLaSP).
     """
 
     recipe: Recipe = field(default_factory=Recipe)
     train: TrainConfig = field(default_factory=TrainConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
+    fine_tune: FineTune = field(default_factory=FineTune)
+    select: Literal["recall", "words"] = "recall"

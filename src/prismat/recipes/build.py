@@ -11,6 +11,7 @@ from prismat.encoders.clasp_mlp import ClaspMlpConfig
 from prismat.encoders.crystal import CrystalEncoder
 from prismat.encoders.dos_transformer import DosTransformer
 from prismat.encoders.huggingface import HuggingFaceConfig, HuggingFaceEncoder
+from prismat.encoders.masked_language import masked_language_head
 from prismat.encoders.properties_encoder import PropertiesEncoder
 from prismat.encoders.resnet import ImageEncoder
 from prismat.encoders.resnext3d import ResNext3d
@@ -19,8 +20,10 @@ from prismat.encoders.xrd_cnn import XrdCnn
 from prismat.errors import BadInputError
 from prismat.modalities.properties import PropertiesSettings
 from prismat.model import JointModel
-from prismat.objectives.infonce import InfoNce, pair_name
+from prismat.objectives.base import Objective
+from prismat.objectives.build import build_objective
 from prismat.recipes.base import Recipe, TextConfig
+from prismat.training.auxiliary import Auxiliary
 
 MIN_WINDOWS = 2
 
@@ -117,18 +120,38 @@ def without_downloads(recipe: Recipe) -> Recipe:
     return replace(recipe, encoders=replace(recipe.encoders, image=image))
 
 
-def build_objective(recipe: Recipe) -> InfoNce:
-    """The loss over every pair of the recipe's windows."""
-    windows = recipe.windows
-    pairs = [pair_name(a, b) for i, a in enumerate(windows) for b in windows[i + 1 :]]
-    unknown = set(recipe.objective.weights) - set(pairs)
-    if unknown:
+def recipe_objective(recipe: Recipe) -> Objective:
+    """The loss of a recipe.
+
+    Raises:
+        BadInputError: it does not fit the windows, or needs one embedding per window where there are several.
+    """
+    objective = build_objective(recipe.objective, recipe.windows, recipe.projection.dim)
+    if objective.needs_shared_heads and recipe.projection.heads != "shared":
         raise BadInputError(
-            f"weight for an unknown pair {sorted(unknown)[0]!r}",
-            field="objective.weights",
-            remedy=f"Pairs: {', '.join(pairs)}.",
+            f"{recipe.objective.kind} compares one embedding per window, and the projection has one per pair",
+            field="projection.heads",
+            remedy="Set it to shared.",
         )
-    return InfoNce(pairs, recipe.objective)
+    return objective
+
+
+def recipe_auxiliary(recipe: Recipe, model: JointModel) -> Auxiliary:
+    """The losses beside the alignment.
+
+    Raises:
+        BadInputError: masked language modelling of a text that is not read by tokens, or that has no mask.
+    """
+    if recipe.masked_language is None:
+        return Auxiliary()
+    encoder = model.encoders["text"] if "text" in recipe.windows else None
+    if not isinstance(encoder, (BpeTransformer, HuggingFaceEncoder)):
+        raise BadInputError(
+            "masked language modelling needs a text encoder that reads tokens and is trained",
+            field="masked_language",
+            remedy="Set encoders.text.kind to bpe or tuned, or leave masked_language out.",
+        )
+    return Auxiliary(masked_language_head(encoder, recipe.masked_language))
 
 
 def seed_everything(seed: int) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Literal, get_args
 
 from prismat.encoders.alignn import AlignnConfig
+from prismat.encoders.bpe_transformer import BpeTransformerConfig
 from prismat.encoders.cgcnn import CgcnnConfig
 from prismat.encoders.crystal import Graph, GraphConfigs, Part, extras_of
 from prismat.encoders.dos_transformer import DosTransformerConfig
@@ -18,7 +19,9 @@ from prismat.encoders.resnext3d import ResNext3dConfig
 from prismat.errors import BadInputError
 from prismat.modalities.properties import PropertiesSettings, PropertySpec
 from prismat.modalities.windows import MeasuredSettings, Window
-from prismat.recipes.base import Job, Recipe
+from prismat.objectives.config import ObjectiveConfig
+from prismat.objectives.pairs import pair_name
+from prismat.recipes.base import Job, Recipe, TextConfig
 from prismat.recipes.serial import from_json
 from prismat.store import Store
 
@@ -61,7 +64,25 @@ def with_windows(recipe: Recipe, windows: Sequence[Window], store: Store) -> Rec
         properties = properties_of(store)
     measured = replace(from_json(MeasuredSettings, made, "measured"), properties=properties)
     views = recipe.views if set(windows) <= _EXACT else replace(recipe.views, strain=0.0)
-    return replace(recipe, windows=tuple(windows), measured=measured, views=views)
+    objective, language = (
+        _fitting(recipe.objective, windows),
+        recipe.masked_language if "text" in windows else None,
+    )
+    return replace(
+        recipe,
+        windows=tuple(windows),
+        measured=measured,
+        views=views,
+        objective=objective,
+        masked_language=language,
+    )
+
+
+def _fitting(objective: ObjectiveConfig, windows: Sequence[Window]) -> ObjectiveConfig:
+    """The loss for other windows: weights of pairs that are no more go, and so does an absent anchor."""
+    pairs = {pair_name(a, b) for a in windows for b in windows if a != b}
+    kept = {pair: weight for pair, weight in objective.weights.items() if pair in pairs}
+    return replace(objective, weights=kept, anchor=objective.anchor if objective.anchor in windows else "")
 
 
 def properties_of(store: Store) -> PropertiesSettings:
@@ -98,23 +119,62 @@ LAPTOP_GRAPHS = GraphConfigs(
 """Published networks, narrower; Matformer also has fewer layers, ALIGNN sees angles of near bonds only."""
 
 
+LAPTOP_BPE = BpeTransformerConfig(width=96, layers=2, heads=4, hidden=384, max_tokens=32)
+"""A transformer from scratch that reads most titles whole."""
+LAPTOP_RATE = 2e-3
+"""Learning rate at laptop scale."""
+
 LAPTOP_STEPS = {"image": 300, "dos": 300, "phonon_dos": 300, "charge_density": 150}
 """Steps of windows whose encoders are slow; 600 of all others."""
 
 
+LAPTOP_TUNE = 150
+"""Steps of a second stage."""
+
+
 def at_laptop_scale(job: Job) -> Job:
-    """The same architectures, smaller: 128 records a step, steps for five minutes on two cores at most."""
+    """The same architectures, smaller: 128 records a step, steps for five minutes on two cores at most.
+
+    The learning rate becomes 2e-3 under the recipe's own schedule, and a second stage's the same share of it
+    as published, but no less than a tenth: at the published rates a few hundred steps would teach nothing.
+    """
     recipe = job.recipe
-    filtered = recipe.encoders.structure.graphs.mpgnn.filtered
+    structure = recipe.encoders.structure
+    filtered = structure.graphs.mpgnn.filtered
     graphs = replace(LAPTOP_GRAPHS, mpgnn=replace(LAPTOP_GRAPHS.mpgnn, filtered=filtered))
     encoders = replace(
         recipe.encoders,
-        structure=replace(recipe.encoders.structure, graphs=graphs),
+        structure=replace(structure, graphs=graphs, width=min(256, structure.width)),
+        text=small_text(recipe.encoders.text),
         dos=DosTransformerConfig.laptop(),
         phonon_dos=DosTransformerConfig.laptop(),
         charge_density=ResNext3dConfig.small(),
         image=replace(recipe.encoders.image, backbone="mobilenetv3_small_050", pretrained="none"),
     )
     steps = min(LAPTOP_STEPS.get(window, 600) for window in recipe.windows)
-    train = replace(job.train, steps=steps, batch=128, evaluate_every=steps // 3)
-    return replace(job, recipe=replace(recipe, encoders=encoders), train=train)
+    projection = recipe.projection
+    projection = replace(projection, dim=min(256, projection.dim), hidden=min(512, projection.hidden))
+    published, optimizer = job.train.optimizer, replace(job.train.optimizer, learning_rate=LAPTOP_RATE)
+    optimizer = replace(optimizer, clip=max(1.0, published.clip))
+    train = replace(
+        job.train, steps=steps, batch=128, chunk=0, evaluate_every=steps // 3, optimizer=optimizer
+    )
+    share = max(0.1, job.fine_tune.learning_rate / published.learning_rate)
+    tune = replace(
+        job.fine_tune, steps=min(LAPTOP_TUNE, job.fine_tune.steps), learning_rate=share * LAPTOP_RATE
+    )
+    recipe = replace(recipe, encoders=encoders, projection=projection)
+    return replace(job, recipe=recipe, train=train, fine_tune=tune if tune.steps else job.fine_tune)
+
+
+def small_text(text: TextConfig) -> TextConfig:
+    """The text side at laptop scale, where a hub may be out of reach.
+
+    A frozen encoder may be stood in for by MiniLM, by which results are then labelled. A tuned one becomes a
+    transformer of two layers from scratch: a pretrained one of full width takes seconds a step.
+    """
+    if text.kind != "frozen":
+        return replace(text, kind="bpe", bpe=LAPTOP_BPE, vocabulary=4096)
+    if text.head.kind == "clasp":
+        text = replace(text, head=replace(text.head, hidden=256, out=256))
+    return text if text.model == TextConfig().model else replace(text, substitute="minilm")

@@ -45,7 +45,7 @@ def _texts(prismat: Prismat, store: Store) -> TextBank | TokenBank | None:
     if reader is None:
         return None
     records = read_records(store)
-    if not isinstance(reader, FrozenReader):
-        return build_token_bank(records, reader, {}, INDEXED)
-    cached = FrozenReader(reader.encoder, reader.lexicon, cache_dir() / "text")
-    return build_text_bank(records, cached, np.zeros(0, dtype=np.int64), {}, first=INDEXED)
+    if isinstance(reader, FrozenReader):
+        cached = FrozenReader(reader.encoder, reader.lexicon, cache_dir() / "text")
+        return build_text_bank(records, cached, np.zeros(0, dtype=np.int64), {}, first=INDEXED)
+    return build_token_bank(records, reader, {}, INDEXED)

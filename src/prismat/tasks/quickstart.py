@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from prismat.api import Prismat
 from prismat.files import write_text
 from prismat.modalities.properties import PropertiesSettings
 from prismat.modalities.xrd import XrdSettings
@@ -20,7 +21,10 @@ from prismat.tasks.card import model_card
 from prismat.tasks.evaluation import Evaluator, validation_score
 from prismat.tasks.indexing import build_index
 from prismat.tasks.report import write_report
-from prismat.training.session import Prepared, TextSide, Trained, open_prepared, read_texts, train
+from prismat.tasks.words import evaluate_words
+from prismat.training.distributed import World
+from prismat.training.session import Prepared, Trained, open_prepared, read_texts, train
+from prismat.training.windows import StoreData
 
 Note = Callable[[str], None]
 Bar = Callable[[str, int, int, dict], None]
@@ -41,7 +45,7 @@ class Talk:
 
 def store_settings(recipe: Recipe, workers: int = 0) -> PrepareSettings:
     """How a store has to be prepared for a recipe."""
-    xrd = XrdSettings(wavelength=recipe.profile.wavelength)
+    xrd = XrdSettings(wavelength=recipe.profile.wavelength, texture=recipe.reads_texture)
     return PrepareSettings(recipe.graph, xrd, recipe.profile, recipe.measured, workers=workers)
 
 
@@ -54,24 +58,46 @@ def prepare_source(
     return store, time.monotonic() - started
 
 
-def train_recipe(prepared: Prepared, job: Job, folder: Path, talk: Talk = Talk()) -> Trained:
-    """Trains one recipe on prepared records and saves the model in the run folder."""
-    text = read_texts(prepared, job.recipe, lambda done, total, _: talk.bar("texts", done, total, {}))
-    return _train(prepared, job, folder, text, talk)
+def train_recipe(
+    prepared: Prepared, job: Job, folder: Path, talk: Talk = Talk(), world: World = World()
+) -> Trained:
+    """Trains one recipe on prepared records and saves the model in the run folder.
 
-
-def _train(prepared: Prepared, job: Job, folder: Path, text: TextSide, talk: Talk) -> Trained:
+    Args:
+        prepared: store, records and split.
+        job: recipe and length.
+        folder: the run folder.
+        talk: how progress is told.
+        world: the ranks that train together; rank 0 alone validates and writes.
+    """
+    report = lambda done, total, _: talk.bar("texts", done, total, {})  # noqa: E731
+    text = read_texts(prepared, job.recipe, report, job.fine_tune.text)
     evaluator = Evaluator(prepared.records, prepared.rows["val"], properties=_properties(job.recipe))
     trained = train(
         prepared,
         job,
         folder,
         text,
-        lambda prismat, data: validation_score(prismat, data, evaluator),
+        lambda prismat, data: _score(job, prepared, prismat, data, evaluator),
         lambda done, total, entry: talk.bar(job.recipe.name, done, total, entry),
+        world,
     )
-    trained.prismat.save(folder / "model")
+    if world.is_main:
+        trained.prismat.save(folder / "model")
+    world.barrier()
     return trained
+
+
+def _score(
+    job: Job, prepared: Prepared, prismat: Prismat, data: StoreData, evaluator: Evaluator
+) -> dict[str, float]:
+    """What a validation gives, and by ``score`` what checkpoints are chosen by."""
+    scores = validation_score(prismat, data, evaluator)
+    if job.select == "recall":
+        return scores
+    rows = evaluator.rows
+    words = evaluate_words(prismat, data, rows, [prepared.records.titles[r] for r in rows])
+    return {**scores, "words/roc_auc": words.mean_roc_auc, "score": words.mean_roc_auc}
 
 
 def baseline_jobs(job: Job) -> dict[str, Job]:
@@ -91,10 +117,12 @@ def baseline_jobs(job: Job) -> dict[str, Job]:
     return jobs
 
 
-def run_baselines(prepared: Prepared, job: Job, folder: Path, talk: Talk) -> dict[str, Trained]:
+def run_baselines(
+    prepared: Prepared, job: Job, folder: Path, talk: Talk, world: World = World()
+) -> dict[str, Trained]:
     """Trains the baselines with the same split, steps and seed."""
     return {
-        name: train_recipe(prepared, wanted, folder / "baselines" / name.replace(" ", "_"), talk)
+        name: train_recipe(prepared, wanted, folder / "baselines" / name.replace(" ", "_"), talk, world)
         for name, wanted in baseline_jobs(job).items()
         if wanted.recipe.encoders.structure != job.recipe.encoders.structure
         or wanted.recipe.windows != job.recipe.windows

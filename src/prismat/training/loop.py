@@ -6,21 +6,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 
-from prismat.embedded import Embedded
 from prismat.errors import BadInputError
-from prismat.model import JointModel
 from prismat.objectives.base import Loss
-from prismat.objectives.infonce import InfoNce
-from prismat.training.schedule import Stage, curriculum_weights, warmup_cosine
+from prismat.training.learner import Learner, Step
+from prismat.training.optimizer import MovingAverage, OptimizerConfig, build_optimizer, freeze
+from prismat.training.schedule import Stage, curriculum_weights, rate_factor
 from prismat.training.state import load_state, save_state
 from prismat.training.tracking import Tracker
-from prismat.training.watch import warnings_for
+from prismat.training.watch import drift_of
 
 logger = logging.getLogger(__name__)
 
@@ -29,66 +27,39 @@ SETTLED = 0.25
 
 
 @dataclass(frozen=True)
-class OptimizerConfig:
-    """AdamW and its schedule.
-
-    Attributes:
-        learning_rate: peak, after the warm-up.
-        weight_decay: decoupled; not applied to temperatures, biases and norms.
-        warmup: share of the steps.
-        clip: largest gradient norm.
-        bf16: mixed precision; None for where the device gains from it (a GPU).
-    """
-
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.02
-    warmup: float = 0.1
-    clip: float = 1.0
-    bf16: bool | None = None
-
-
-@dataclass(frozen=True)
 class TrainConfig:
     """Length and rhythm of a training.
 
     Attributes:
         steps: optimiser steps: the budget, so that two runs do the same work.
-        batch: records per micro-batch; each is a contrastive pool of its own.
-        micro_batches: micro-batches whose gradients are averaged per step. This is gradient accumulation:
+        batch: records per batch; each is a contrastive pool of its own. Ranks share it.
+        chunk: records embedded at once, with cached gradients; 0 for the whole batch. It bounds the memory
+            and changes nothing else, but see ``learner``.
+        micro_batches: batches whose gradients are averaged per step. This is gradient accumulation:
             it steadies the gradient and adds no negatives.
         evaluate_every: steps between validations.
         patience: validations without improvement before stopping; 0 for never.
         curriculum: pair weights by progress.
         optimizer: AdamW and its schedule.
         seed: of weights, batches and views.
+        device: ``auto`` for a GPU where there is one, ``cpu``, ``cuda``.
         tensorboard: also write event files (extra ``tracking``).
     """
 
     steps: int = 400
     batch: int = 512
+    chunk: int = 0
     micro_batches: int = 1
     evaluate_every: int = 100
     patience: int = 0
     curriculum: tuple[Stage, ...] = ()
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     seed: int = 0
+    device: str = "auto"
     tensorboard: bool = False
 
 
-@runtime_checkable
-class Data(Protocol):
-    """What the loop needs of the data."""
-
-    def batches(self, rows: Int[np.ndarray, " n"], rng: np.random.Generator | None) -> dict[str, object]:
-        """Batches of all windows; training views where a generator is given."""
-        ...
-
-    def same(self, rows: Int[np.ndarray, " n"]) -> Bool[torch.Tensor, "n n"]:
-        """Records that are no negatives of each other."""
-        ...
-
-
-Validate = Callable[[JointModel], dict[str, float]]
+Validate = Callable[[torch.nn.Module], dict[str, float]]
 Progress = Callable[[int, int, dict], None]
 
 
@@ -110,61 +81,49 @@ class Outcome:
 
 
 class Trainer:
-    """Trains a joint model in one process and can be stopped at any moment.
+    """Trains a model and can be stopped at any moment; one of several ranks, or alone.
 
     Args:
-        model: to be trained in place; ends with the weights of the best validation.
-        objective: the loss, with its own learned temperatures.
-        data: windows of all records.
+        learner: the model, its loss and its data; the model ends with the weights of the best validation.
         rows: training rows.
         config: length and rhythm.
     """
 
-    def __init__(
-        self,
-        model: JointModel,
-        objective: InfoNce,
-        data: Data,
-        rows: Int[np.ndarray, " n"],
-        config: TrainConfig,
-    ) -> None:
-        self.model, self.objective, self.data, self.config = model, objective, data, config
+    def __init__(self, learner: Learner, rows: Int[np.ndarray, " n"], config: TrainConfig) -> None:
+        self.learner, self.model, self.world, self.config = learner, learner.model, learner.world, config
         self.rows, self.batch = np.sort(rows), min(config.batch, len(rows))
         self.rng = np.random.default_rng(config.seed)
-        self.optimizer = build_optimizer([model, objective], config.optimizer)
+        freeze(self.model, config.optimizer.freeze)
+        self.optimizer = build_optimizer(list(learner.modules().values()), config.optimizer)
+        decay = config.optimizer.ema
+        self.average = MovingAverage(self.model, decay) if decay else None
         self.step, self.seconds = 0, 0.0
-        self.best, self.best_step, self.stale = -1.0, 0, 0
+        self.best: float | None = None
+        self.best_step, self.stale = 0, 0
         self.history: list[dict] = []
         self.pool = np.zeros(0, dtype=np.int64)
-        self.best_weights: dict[str, torch.Tensor] = _weights(model)
+        self.best_weights: dict[str, torch.Tensor] = _weights(self.model)
 
     def train_step(self) -> Loss:
-        """One optimiser step over ``micro_batches`` micro-batches."""
-        config = self.config
-        factor = warmup_cosine(self.step, config.steps, config.optimizer.warmup)
+        """One optimiser step over ``micro_batches`` batches."""
+        config, optimizer = self.config, self.config.optimizer
+        factor = rate_factor(optimizer.schedule, self.step, config.steps, optimizer.warmup)
         for group in self.optimizer.param_groups:
-            group["lr"] = config.optimizer.learning_rate * factor * group["scale"]
+            group["lr"] = optimizer.learning_rate * factor * group["scale"]
         weights = curriculum_weights(config.curriculum, self.step / config.steps)
+        step = Step(1 / config.micro_batches, weights)
         self.optimizer.zero_grad(set_to_none=True)
-        for _ in range(config.micro_batches):
-            embedded = self._embed(self._next_rows())
-            loss = self.objective(embedded, weights)
-            # A batch without two complete records of any pair teaches nothing.
-            if loss.total.requires_grad:
-                (loss.total / config.micro_batches).backward()
+        losses = [
+            self.learner.backward(self._next_rows(), self.rng, step) for _ in range(config.micro_batches)
+        ]
+        self.learner.reduce()
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        torch.nn.utils.clip_grad_norm_(parameters, config.optimizer.clip)
+        torch.nn.utils.clip_grad_norm_(parameters, optimizer.clip)
         self.optimizer.step()
         self.step += 1
-        self.last = embedded
-        return loss
-
-    def _embed(self, rows: Int[np.ndarray, " n"]) -> Embedded:
-        batches = self.data.batches(rows, self.rng)
-        device = next(self.model.parameters()).device.type
-        bf16 = self.config.optimizer.bf16
-        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda" if bf16 is None else bf16):
-            return self.model(batches, self.data.same(rows))
+        if self.average:
+            self.average.update(self.model, self.step)
+        return _mean(losses)
 
     def _next_rows(self) -> Int[np.ndarray, " batch"]:
         """The next rows of a shuffled pass; a pass that runs short is topped up from the next one."""
@@ -192,22 +151,25 @@ class Trainer:
         """
         if (folder / "progress.json").is_file():
             self._resume(folder, job)
+        self.world.barrier()
         # Steps after the checkpoint, or all of them where there is none, are taken and logged again.
-        tracker.truncate(self.step)
+        if self.world.is_main:
+            tracker.truncate(self.step)
         started, before = time.monotonic(), self.seconds
         while self.step < self.config.steps and not self._out_of_patience():
             loss = self.train_step()
             self.seconds = before + time.monotonic() - started
             entry = {"step": self.step, "loss": _finite(loss, self.step), **loss.parts}
-            if self.step % self.config.evaluate_every == 0 or self.step == self.config.steps:
-                entry |= self._validate(validate)
+            is_due = self.step % self.config.evaluate_every == 0 or self.step == self.config.steps
+            if is_due:
+                entry |= self._validate(validate, entry)
                 self.history.append(entry)
+            if self.world.is_main:
                 tracker.log(entry)
-                self._save(folder, job)
-            else:
-                tracker.log(entry)
-            if progress:
-                progress(self.step, self.config.steps, entry)
+                if is_due:
+                    self._save(folder, job)
+                if progress:
+                    progress(self.step, self.config.steps, entry)
         self.model.load_state_dict(self.best_weights)
         seen = self.step * self.batch * self.config.micro_batches
         return Outcome(self.history, self.best_step, self.seconds, seen / len(self.rows))
@@ -215,27 +177,33 @@ class Trainer:
     def _out_of_patience(self) -> bool:
         return 0 < self.config.patience <= self.stale
 
-    def _validate(self, validate: Validate) -> dict:
+    def _validate(self, validate: Validate, entry: dict) -> dict:
+        """Scores the model, keeps its weights where they are the best, and looks for signs of failure."""
+        if self.average:
+            self.average.swap(self.model)
+        self.world.average_buffers(self.model)
         self.model.eval()
         with torch.no_grad():
-            scores = validate(self.model)
+            # The others wait: one rank's figures are every rank's.
+            scores = self.world.agree(validate(self.model) if self.world.is_main else None)
         self.model.train()
-        if scores["score"] > self.best:
+        if self.best is None or scores["score"] > self.best:
             self.best, self.best_step, self.stale = scores["score"], self.step, 0
             self.best_weights = _weights(self.model)
         else:
             self.stale += 1
-        present = self.last.present
-        vectors = {f"{a}@{b}": v[present[a]].detach() for (a, b), v in self.last.toward.items()}
-        vectors |= {name: v[present[name]].detach() for name, v in self.last.embeddings.items()}
-        measured, messages = warnings_for(vectors, _batch_recall(self.last), scores["score"])
+        if self.average:
+            self.average.swap(self.model)
+        measured, messages = self.learner.watch(scores["score"])
+        messages += drift_of(self.history, entry)
         # In the first steps every model's embeddings crowd together.
         if messages and self.step > self.config.steps * SETTLED:
             logger.warning("step %d: %s", self.step, "; ".join(messages))
         return {**{f"val/{k}": v for k, v in scores.items()}, **measured, "warnings": messages}
 
     def _modules(self) -> dict[str, torch.nn.Module]:
-        return {"model": self.model, "objective": self.objective, "best": _Weights(self.best_weights)}
+        kept = {**self.learner.modules(), "best": _Weights(self.best_weights)}
+        return kept | ({"average": _Weights(self.average.weights)} if self.average else {})
 
     def _save(self, folder: Path, job: str) -> None:
         counters = {"job": job, "step": self.step, "best": self.best, "best_step": self.best_step}
@@ -265,6 +233,16 @@ class _Weights(torch.nn.Module):
         self.tensors.update(state_dict)
 
 
+def _mean(losses: list[Loss]) -> Loss:
+    """What a step is logged with: the mean over its batches, each part over those that have it."""
+    if len(losses) == 1:
+        return losses[0]
+    names = dict.fromkeys(name for loss in losses for name in loss.parts)
+    found = {name: [loss.parts[name] for loss in losses if name in loss.parts] for name in names}
+    total = torch.stack([loss.total.detach() for loss in losses]).mean()
+    return Loss(total, {name: sum(values) / len(values) for name, values in found.items()})
+
+
 def _finite(loss: Loss, step: int) -> float:
     value = float(loss.total.detach())
     if not math.isfinite(value):
@@ -276,53 +254,3 @@ def _finite(loss: Loss, step: int) -> float:
 
 def _weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {k: v.detach().clone() for k, v in model.state_dict().items()}
-
-
-def _batch_recall(embedded: Embedded) -> float:
-    """Mean recall@1 inside the last training batch, over pairs."""
-    hits = []
-    for a, b in embedded.pairs:
-        keep = embedded.present[a] & embedded.present[b]
-        left, right = (v[keep].detach() for v in embedded.pair(a, b))
-        if len(left):
-            hits.append(float(((left @ right.T).argmax(1) == torch.arange(len(left))).float().mean()))
-    return float(np.mean(hits)) if hits else 0.0
-
-
-@runtime_checkable
-class LayerRates(Protocol):
-    """A module whose parameters do not all learn at the recipe's rate."""
-
-    def learning_rates(self) -> dict[str, float]:
-        """Share of the recipe's learning rate by parameter name; 1 for those left out."""
-        ...
-
-
-def build_optimizer(modules: list[torch.nn.Module], config: OptimizerConfig) -> torch.optim.AdamW:
-    """AdamW with decay on matrices only; vectors (biases, norms, temperatures) are left alone.
-
-    The groups of a share other than 1 follow those of the full rate; each has its share as ``scale``.
-    """
-    scales = _scales(modules)
-    parameters = [p for m in modules for p in m.parameters() if p.requires_grad]
-    shares = sorted({scales.get(id(p), 1.0) for p in parameters} - {1.0}, reverse=True)
-    groups = []
-    for share in [1.0, *shares]:
-        own = [p for p in parameters if scales.get(id(p), 1.0) == share]
-        for decay, members in (
-            (config.weight_decay, [p for p in own if p.ndim > 1]),
-            (0.0, [p for p in own if p.ndim <= 1]),
-        ):
-            lr = config.learning_rate * share
-            groups.append({"params": members, "weight_decay": decay, "scale": share, "lr": lr})
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
-
-
-def _scales(modules: list[torch.nn.Module]) -> dict[int, float]:
-    """Share of the learning rate of every parameter that has one, by the parameter's ``id``."""
-    scales = {}
-    for part in (part for module in modules for part in module.modules()):
-        if isinstance(part, LayerRates):
-            named = dict(part.named_parameters())
-            scales |= {id(named[name]): rate for name, rate in part.learning_rates().items()}
-    return scales

@@ -2,7 +2,7 @@
 
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,12 +17,21 @@ from prismat.modalities.text import MAX_TOKENS, train_tokenizer
 from prismat.modalities.windows import MEASURED
 from prismat.packaged import cache_dir
 from prismat.recipes.base import Job, Recipe, SplitConfig
-from prismat.recipes.build import as_used, build_model, build_objective, hugging_face, seed_everything
+from prismat.recipes.build import (
+    as_used,
+    build_model,
+    hugging_face,
+    recipe_auxiliary,
+    recipe_objective,
+    seed_everything,
+)
 from prismat.recipes.serial import to_json
 from prismat.splits import PARTS, Split, check_leaks, count_leaks, group_records, make_split
 from prismat.store import Store
 from prismat.text_reader import EncoderReader, FrozenReader, TextReader, TokenReader
-from prismat.training.loop import Outcome, Progress, Trainer
+from prismat.training.distributed import World
+from prismat.training.learner import ContrastiveLearner
+from prismat.training.loop import Outcome, Progress, TrainConfig, Trainer
 from prismat.training.records import Records, property_labels, read_records
 from prismat.training.state import check_job
 from prismat.training.text_bank import build_text_bank, build_token_bank, training_lexicon, view_texts
@@ -117,8 +126,19 @@ class TextSide:
     shapes: Shapes
 
 
-def read_texts(prepared: Prepared, recipe: Recipe, progress: Progress | None = None) -> TextSide:
+def read_texts(
+    prepared: Prepared,
+    recipe: Recipe,
+    progress: Progress | None = None,
+    also: Mapping[str, float] | None = None,
+) -> TextSide:
     """Text features of a store under a recipe; frozen embeddings come from the cache where they can.
+
+    Args:
+        prepared: store, records and split.
+        recipe: which encoder and which views.
+        progress: called while frozen embeddings are computed.
+        also: views that a later stage will want.
 
     Raises:
         BadInputError: the text encoder cannot be had, or cannot be tuned as the recipe wants.
@@ -126,7 +146,8 @@ def read_texts(prepared: Prepared, recipe: Recipe, progress: Progress | None = N
     """
     if "text" not in recipe.windows:
         return TextSide(None, None, Shapes())
-    config, train, chances = recipe.encoders.text, prepared.rows["train"], recipe.views.text
+    config, train = recipe.encoders.text, prepared.rows["train"]
+    chances = {**(also or {}), **recipe.views.text}
     if config.kind == "frozen":
         from prismat.encoders.huggingface import FrozenSentenceEncoder
 
@@ -180,16 +201,20 @@ def train(
     text: TextSide,
     validate: Callable[[Prismat, StoreData], dict[str, float]],
     progress: Progress | None = None,
+    world: World = World(),
 ) -> Trained:
     """Trains one recipe into a run folder, or goes on with it.
 
     Args:
         prepared: store, records and split.
         job: recipe and length.
-        folder: the run folder; the model is saved in ``folder/model``, checkpoints in ``folder/checkpoint``.
+        folder: the run folder; the model is saved in ``folder/model``, checkpoints in ``folder/checkpoint``
+            and, of a second stage, in ``folder/fine_tune/checkpoint``, with the model before it in
+            ``folder/first_stage``.
         text: the text window, from ``read_texts``.
         validate: scores a model on validation rows; must give ``score``.
         progress: called after every step.
+        world: the ranks that share the batches; rank 0 alone writes.
 
     Raises:
         MismatchError: the store was prepared with other settings, or the folder holds another job.
@@ -199,33 +224,75 @@ def train(
     seed_everything(job.train.seed)
     used = as_used(recipe, text.reader.describe() if text.reader else None)
     model = build_model(used, text.shapes.embedding_width, text.shapes.vocabulary)
-    objective = build_objective(recipe)
+    objective, auxiliary = recipe_objective(recipe), recipe_auxiliary(recipe, model)
     prismat = Prismat(model, recipe, text.reader, text.shapes)
     data = store_data(prepared, prismat, text)
     identity = digest(to_json(job), prepared.split.hash, text.reader.identity() if text.reader else None)
     check_job(folder / "checkpoint", identity)
-    write_json(folder / "config.json", to_json(job))
-    write_text(folder / "split.json", prepared.split.to_json())
-    trainer = Trainer(model.train(), objective, data, prepared.rows["train"], job.train)
-    outcome = trainer.fit(
-        folder / "checkpoint",
-        identity,
-        lambda _: validate(prismat, data),
-        Tracker(folder, job.train.tensorboard),
-        progress,
+    if world.is_main:
+        write_json(folder / "config.json", to_json(job))
+        write_text(folder / "split.json", prepared.split.to_json())
+    for module in (model, objective, auxiliary):
+        module.to(world.device).train()
+    learner = ContrastiveLearner(
+        model, objective, data, job.train.chunk, auxiliary, world, job.train.optimizer.bf16
     )
-    model.eval()
-    scales = {name: float(objective.scale(name).detach()) for name in objective.log_scale}
-    return Trained(prismat, data, outcome, scales)
+    trainable, before = [p for p in model.parameters() if p.requires_grad], 0.0
+    for name, stage in _stages(job).items():
+        learner.data = store_data(prepared, prismat, text, stage.text)
+        own = folder / name
+        if name and world.is_main:
+            Prismat(model, recipe, text.reader, text.shapes).save(folder / "first_stage")
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+        outcome = Trainer(learner, prepared.rows["train"], stage.train).fit(
+            own / "checkpoint",
+            identity,
+            lambda _: validate(prismat, data),
+            Tracker(own, job.train.tensorboard and world.is_main),
+            progress,
+        )
+        before = outcome.seconds = before + outcome.seconds
+    for parameter in trainable:
+        parameter.requires_grad_(True)
+    model.to("cpu").eval()
+    return Trained(prismat, data, outcome, objective.scales())
 
 
-def store_data(prepared: Prepared, prismat: Prismat, text: TextSide) -> StoreData:
-    """The windows of a store under a model."""
+@dataclass(frozen=True)
+class _Stage:
+    """Length and rate of a stage, and its text views where they differ."""
+
+    train: TrainConfig
+    text: dict[str, float]
+
+
+def _stages(job: Job) -> dict[str, _Stage]:
+    """The stages of a training by folder inside the run's."""
+    stages, tune = {"": _Stage(job.train, {})}, job.fine_tune
+    if tune.steps:
+        every = min(job.train.evaluate_every, tune.steps)
+        optimizer = replace(
+            job.train.optimizer,
+            learning_rate=tune.learning_rate,
+            schedule=tune.schedule,
+            freeze=tune.freeze or job.train.optimizer.freeze,
+        )
+        tuned = replace(job.train, steps=tune.steps, evaluate_every=every, curriculum=(), optimizer=optimizer)
+        stages["fine_tune"] = _Stage(tuned, tune.text)
+    return stages
+
+
+def store_data(
+    prepared: Prepared, prismat: Prismat, text: TextSide, chances: Mapping[str, float] | None = None
+) -> StoreData:
+    """The windows of a store under a model; ``chances`` of the text views replace the recipe's."""
     records, recipe = prepared.records, prismat.recipe
+    views = replace(recipe.views, text=dict(chances)) if chances else recipe.views
     labels = [records.text_label, records.structure_label]
     if "properties" in recipe.windows:
         labels.append(property_labels(records.table["properties"], recipe.measured.properties))
-    return StoreData(prepared.store, recipe.windows, prismat.modalities, text.bank, recipe.views, labels)
+    return StoreData(prepared.store, recipe.windows, prismat.modalities, text.bank, views, labels)
 
 
 def _check_store(store: Store, recipe: Recipe) -> None:
@@ -236,6 +303,7 @@ def _check_store(store: Store, recipe: Recipe) -> None:
             f"{store.folder} was prepared without {' and '.join(missing)}, which its encoder reads. "
             f"Run 'prismat prepare --settings.structure.extras {' '.join(missing)}' into another folder."
         )
+    _check_views(made, recipe, store)
     checks: list[tuple[str, object, object]] = [
         ("graph settings", *_graphs(made["structure"], to_json(recipe.graph)))
     ]
@@ -253,6 +321,22 @@ def _check_store(store: Store, recipe: Recipe) -> None:
                 f"{store.folder} was prepared with {what} {there}, the recipe wants {wanted}. "
                 "Run 'prismat prepare' with the recipe's settings into another folder."
             )
+
+
+def _check_views(made: dict, recipe: Recipe, store: Store) -> None:
+    """Refuses views that need what the store does not hold."""
+    if recipe.reads_texture and not made["xrd"].get("texture", False):
+        raise MismatchError(
+            f"{store.folder} was prepared without the directions of its lines, which texture needs. "
+            "Run 'prismat prepare --settings.xrd.texture' into another folder."
+        )
+    structure = recipe.views.structure
+    if structure and structure.needs_full_graph and made["structure"]["reduced"]:
+        raise MismatchError(
+            f"{store.folder} holds graphs reduced by symmetry, which coordinate noise breaks. "
+            "Run 'prismat prepare --settings.structure.no-reduced' into another folder, and train with "
+            "'--job.recipe.graph.no-reduced'."
+        )
 
 
 def _graphs(there: dict, wanted: dict) -> tuple[dict, dict]:

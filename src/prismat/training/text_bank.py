@@ -10,7 +10,7 @@ from prismat.modalities.chemistry_text import FLAGS, LEXICON, chemistry_channels
 from prismat.modalities.lexicon import Lexicon, key_word
 from prismat.modalities.text import TokenBatch
 from prismat.modalities.text_views import VIEWS, as_rows
-from prismat.text_reader import FrozenReader, TextReader
+from prismat.text_reader import EncoderReader, FrozenReader, TextReader, TokenReader
 from prismat.training.records import Records
 from prismat.training.windows import TextBank, TokenBank
 
@@ -91,4 +91,6 @@ def build_token_bank(
     """Token ids of all views of all records."""
     views = view_texts(records, chances, first)
     batches = [reader.read([t or None for t in texts]) for texts in views.values()]
-    return TokenBank(tuple(views), tuple(b for b in batches if isinstance(b, TokenBatch)))
+    tokens = tuple(batch for batch in batches if isinstance(batch, TokenBatch))
+    again = reader if isinstance(reader, (TokenReader, EncoderReader)) else None
+    return TokenBank(tuple(views), tokens, tuple(views.values()), again)

@@ -58,3 +58,18 @@ def warnings_for(
     if gap > limits.max_gap:
         messages.append(f"training recall exceeds validation by {gap:.2f}, the model overfits")
     return measured, messages
+
+
+def drift_of(history: list[dict], entry: dict, name: str = "masked_language", rise: float = 0.5) -> list[str]:
+    """A sentence where the language model forgets: its loss is well above the least of earlier validations.
+
+    Args:
+        history: entries of the validations so far.
+        entry: of this step.
+        name: of the loss in nats per token.
+        rise: nats above the least that count as forgetting.
+    """
+    earlier = [e[name] for e in history if name in e]
+    if name not in entry or not earlier or entry[name] <= min(earlier) + rise:
+        return []
+    return [f"{name}: {entry[name]:.2f} nats, was {min(earlier):.2f}: the text encoder forgets its language"]

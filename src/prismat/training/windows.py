@@ -7,16 +7,20 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
+from prismat.augment.structure import StructureViews, structure_views
+from prismat.augment.text import TextViews, text_views, token_views
 from prismat.duplicates import same_matrix
+from prismat.errors import BadInputError
 from prismat.modalities.base import Modality
 from prismat.modalities.image import ImageModality
 from prismat.modalities.image_views import ImageViews
 from prismat.modalities.profile import ProfileNoise, XrdBatch, XrdModality
 from prismat.modalities.properties import PropertiesModality
-from prismat.modalities.structure import StructureModality, strained
+from prismat.modalities.structure import StructureBatch, StructureModality, strained
 from prismat.modalities.text import FrozenTextBatch, TokenBatch
 from prismat.ragged import Packed, Ragged, take
 from prismat.store import Store
+from prismat.text_reader import EncoderReader, TokenReader
 
 Rows = Int[np.ndarray, " n"]
 
@@ -33,6 +37,9 @@ class ViewConfig:
         noise: distortions of simulated patterns; None for clean ones. Learnt with them, a model finds noisy
             patterns almost as well as clean ones, at little cost on these.
         image: distortions of images; None for none.
+        structure: bonds and atoms left out, displaced atoms; None for none.
+        tokens: masked tokens, sentences in another order, formulas written differently, for text that is read
+            by tokens; None for none.
     """
 
     text: dict[str, float] = field(default_factory=lambda: {"title": 0.67, "description": 0.33})
@@ -40,6 +47,8 @@ class ViewConfig:
     lexicon_dropout: float = 0.5
     noise: ProfileNoise | None = field(default_factory=ProfileNoise)
     image: ImageViews | None = field(default_factory=ImageViews)
+    structure: StructureViews | None = None
+    tokens: TextViews | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,15 +92,49 @@ class TokenBank:
     Attributes:
         names: views; the first is the one evaluated.
         tokens: one batch of all records per view.
+        texts: the texts of every view, which training views may change.
+        reader: reads them again; None where they are never changed.
     """
 
     names: tuple[str, ...]
     tokens: tuple[TokenBatch, ...]
+    texts: tuple[list[str], ...] = ()
+    reader: TokenReader | EncoderReader | None = None
 
     def batch(self, rows: Rows, config: ViewConfig, rng: np.random.Generator | None) -> TokenBatch:
         """One text per record, as ``TextBank.batch``; cut to the longest of them."""
         there = np.stack([t.present.numpy()[rows] for t in self.tokens])
         view = _draw_views(self.names, there, config, rng)
+        if rng is None or config.tokens is None:
+            return self._as_stored(rows, view, there)
+        return self._changed(rows, view, there, config.tokens, rng)
+
+    def _changed(
+        self,
+        rows: Rows,
+        view: Int[np.ndarray, " n"],
+        there: Bool[np.ndarray, "views n"],
+        config: TextViews,
+        rng: np.random.Generator,
+    ) -> TokenBatch:
+        """Texts changed and read anew where the views ask for it, then masked."""
+        if self.reader is None:
+            raise BadInputError(
+                "this text cannot be read again", field="views.tokens", remedy="Set it to None."
+            )
+        if config.shuffle or config.replacement:
+            chosen = [self.texts[v][r] for v, r in zip(view, rows, strict=True)]
+            batch = self.reader.read([t or None for t in text_views(chosen, config, rng)])
+        else:
+            batch = self._as_stored(rows, view, there)
+        return (
+            token_views(batch, self.reader.vocabulary, config, _generator(rng)) if config.masking else batch
+        )
+
+    def _as_stored(
+        self, rows: Rows, view: Int[np.ndarray, " n"], there: Bool[np.ndarray, "views n"]
+    ) -> TokenBatch:
+        """The chosen text of every record."""
         width = max(int(t.mask[rows].sum(1).max()) for t in self.tokens)
         ids = torch.zeros(len(rows), width, dtype=torch.int64)
         mask = torch.zeros(len(rows), width, dtype=torch.bool)
@@ -148,13 +191,15 @@ class StoreData:
         if isinstance(properties, PropertiesModality):
             self.properties = properties.rows(store.table["properties"], store.ids)
 
-    def batches(self, rows: Rows, rng: np.random.Generator | None) -> dict[str, object]:
-        """Batches of all windows; training views, the same for a record's windows, where ``rng`` is given."""
+    def batches(
+        self, rows: Rows, rng: np.random.Generator | None, windows: Sequence[str] | None = None
+    ) -> dict[str, object]:
+        """Batches of all or some windows; training views that fit each other where ``rng`` is given."""
         scale = np.ones(len(rows))
         if rng is not None and self.views.strain > 0:
             scale = np.exp(rng.uniform(-self.views.strain, self.views.strain, len(rows)))
         made: dict[str, object] = {}
-        for window in self.windows:
+        for window in self.windows if windows is None else windows:
             if window == "text" and self.text is not None:
                 made[window] = self.text.batch(rows, self.views, rng)
             elif window != "text":
@@ -173,12 +218,9 @@ class StoreData:
             return modality.collate({"properties.values": taken})
         packed = self.store.take(rows, list(modality.columns))
         if isinstance(modality, StructureModality):
-            batch = modality.collate(packed)
-            return (
-                batch if (scale == 1).all() else strained(batch, torch.from_numpy(scale.astype(np.float32)))
-            )
+            return self._structure(modality, packed, scale, rng)
         if isinstance(modality, XrdModality):
-            return self._xrd(modality, packed, scale, rng)
+            return self._xrd(modality, packed, rows, scale, rng)
         if isinstance(modality, ImageModality):
             if modality.settings.source == "xrd" and (scale != 1).any():
                 packed = strained_lines(packed, scale, "image")
@@ -186,10 +228,25 @@ class StoreData:
             return modality.collate(packed, views, _generator(rng) if rng is not None and views else None)
         return modality.collate(packed)
 
+    def _structure(
+        self,
+        modality: StructureModality,
+        packed: Packed,
+        scale: Float[np.ndarray, " n"],
+        rng: np.random.Generator | None,
+    ) -> StructureBatch:
+        batch = modality.collate(packed)
+        if (scale != 1).any():
+            batch = strained(batch, torch.from_numpy(scale.astype(np.float32)))
+        if rng is None or self.views.structure is None:
+            return batch
+        return structure_views(batch, self.views.structure, _generator(rng))
+
     def _xrd(
         self,
         modality: XrdModality,
         packed: Packed,
+        rows: Rows,
         scale: Float[np.ndarray, " n"],
         rng: np.random.Generator | None,
     ) -> XrdBatch:
@@ -197,7 +254,8 @@ class StoreData:
             packed = strained_lines(packed, scale)
         if rng is None or self.views.noise is None:
             return modality.collate(packed)
-        return modality.collate(packed, self.views.noise, _generator(rng))
+        same = self.same(rows) if self.views.noise.sample.impurity > 0 else None
+        return modality.collate(packed, self.views.noise, _generator(rng), same)
 
 
 def _generator(rng: np.random.Generator) -> torch.Generator:

@@ -1,0 +1,1 @@
+"""Training views: the same record described, cut or disturbed differently."""
