@@ -1,4 +1,4 @@
-"""Pages of the manual: docs/api from the docstrings, encoders.md and systems.md from figures and seeds.json.
+"""Pages of the manual: docs/api from the docstrings, and pages of tables from figures and from seeds.json.
 
 Source files are parsed, never imported, so that this needs nothing but Python. The same source gives the same
 bytes. Run it with ``make docs``.
@@ -16,7 +16,7 @@ DOCS = Path(__file__).parent
 SOURCE = DOCS.parent / "src" / "prismat"
 NOTICE = "<!-- Made by `make docs` from the source. Edit the docstrings, not this page. -->"
 
-FOLDERS = ("modalities", "encoders", "objectives", "sources")
+FOLDERS = ("modalities", "encoders", "objectives", "augment", "sources")
 """Folders in which every file is a page, unless it is told of on another one."""
 
 COMPANIONS = {
@@ -28,6 +28,7 @@ COMPANIONS = {
         "modalities/formula_text",
         "modalities/formula_spans",
         "modalities/chemical_words",
+        "modalities/keywords",
         "modalities/embedding_cache",
     ),
     "modalities/dos": ("measurements", "formats_dos", "vasprun", "modalities/dos_scale"),
@@ -38,7 +39,12 @@ COMPANIONS = {
     ),
     "modalities/image": ("formats_image", "modalities/image_views", "modalities/xrd_image"),
     "modalities/properties": ("modalities/property_units",),
-    "modalities/xrd": ("modalities/profile", "modalities/rendering", "modalities/measured"),
+    "modalities/xrd": (
+        "modalities/profile",
+        "modalities/rendering",
+        "modalities/measured",
+        "modalities/texture",
+    ),
     "encoders/alignn": ("encoders/line_graph", "encoders/edge_gated"),
     "encoders/cgcnn": ("encoders/gated_sum", "encoders/edge_moments"),
     "encoders/chgnet": ("modalities/chgnet_features",),
@@ -57,6 +63,9 @@ COMPANIONS = {
     "encoders/potnet": ("modalities/lattice_sums",),
     "encoders/resnet": ("encoders/timm_backbone", "torchvision_shim"),
     "objectives/base": ("embedded",),
+    "objectives/config": ("objectives/build",),
+    "objectives/infonce": ("objectives/cross_entropy", "objectives/scale"),
+    "objectives/jsd": ("objectives/prior",),
     "sources/amcsd": ("sources/amcsd_titles",),
     "sources/folder": ("sources/folder_table",),
 }
@@ -66,11 +75,23 @@ FIXED = {
     "prismat": ("api", "material", "crystal", "formats", "formats_xrd", "store", "prepare"),
     "recipe": (
         "recipes/base",
+        "recipes/systems",
+        "recipes/crysmmnet",
         "recipes/scale",
         "model",
-        "training/loop",
         "training/windows",
+    ),
+    "prediction": ("predictor", "tasks/prediction", "tasks/regression"),
+    "training": (
+        "training/loop",
+        "training/optimizer",
         "training/schedule",
+        "training/learner",
+        "training/distributed",
+        "training/auxiliary",
+        "training/supervised",
+        "training/replay",
+        "training/watch",
     ),
     "search": ("search/engine", "search/query", "search/filters", "search/index", "search/exact"),
 }
@@ -99,15 +120,16 @@ def make(out: Path = DOCS) -> list[Path]:
     """Writes every page and removes pages that are no longer made.
 
     Args:
-        out: receives ``encoders.md``, ``systems.md`` and the folder ``api``.
+        out: receives ``encoders.md``, ``systems.md``, ``seeds.md`` and the folder ``api``.
 
     Returns:
         The files written.
     """
     contents = {f"api/{name}.md": page(modules) for name, modules in pages().items()}
     contents["api/README.md"] = overview()
-    contents["encoders.md"] = tables().encoders_page()
-    contents["systems.md"] = systems(json.loads((DOCS / "seeds.json").read_text(encoding="utf-8")))
+    contents["encoders.md"] = tables("encoder_tables").encoders_page()
+    contents["systems.md"] = tables("system_tables").systems_page()
+    contents["seeds.md"] = systems(json.loads((DOCS / "seeds.json").read_text(encoding="utf-8")))
     (out / "api").mkdir(parents=True, exist_ok=True)
     for stale in set((out / "api").glob("*.md")) - {out / name for name in contents}:
         stale.unlink()
@@ -116,11 +138,11 @@ def make(out: Path = DOCS) -> list[Path]:
     return [out / name for name in contents]
 
 
-def tables() -> ModuleType:
-    """The module that makes encoders.md, which stands beside this file."""
-    spec = spec_from_file_location("encoder_tables", DOCS / "encoder_tables.py")
+def tables(name: str) -> ModuleType:
+    """A module that makes a page from result files, which stands beside this file."""
+    spec = spec_from_file_location(name, DOCS / f"{name}.py")
     if spec is None or spec.loader is None:
-        raise FileNotFoundError(DOCS / "encoder_tables.py")
+        raise FileNotFoundError(DOCS / f"{name}.py")
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -10,11 +10,13 @@ import torch
 from safetensors.torch import save_file
 
 import helpers_small as small
-from prismat.api import FORMAT_VERSION, Prismat, load
+from prismat.api import FORMAT_VERSION, Prismat, load, upgrade
 from prismat.encoders.text_head import TextHeadConfig
 from prismat.errors import BadInputError, VersionError
 from prismat.files import sha256
 from prismat.measurements import Pattern
+from prismat.objectives.config import ObjectiveConfig
+from prismat.objectives.infonce import InfoNceConfig
 from prismat.recipes.base import TextConfig
 from prismat.search.engine import open_index
 from prismat.tasks.indexing import build_index
@@ -249,10 +251,45 @@ def test_a_model_of_the_first_format_is_read(folder, prismat):
     for name in ("image", "dos", "phonon_dos", "charge_density", "properties"):
         del config["recipe"]["encoders"][name]
     del config["recipe"]["measured"], config["recipe"]["graph"]["extras"]
-    rewrite(folder, format_version=1, recipe=config["recipe"])
+    rewrite(folder, format_version=1, recipe=with_infonce_alone(config["recipe"]))
     again = load(folder)
     assert again.recipe == prismat.recipe
     assert again.hash == prismat.hash
+
+
+def with_infonce_alone(recipe, **changes):
+    """A recipe as the second format had it: one loss, and no token or structure views."""
+    objective = recipe["objective"]
+    infonce = {k: objective["infonce"][k] for k in ("temperature", "min_temperature", "learn_temperature")}
+    recipe["objective"] = {**infonce, "weights": objective["weights"], **changes}
+    del recipe["masked_language"], recipe["views"]["structure"], recipe["views"]["tokens"]
+    for noise in (recipe["views"]["noise"], recipe["views"]["image"]["noise"]):
+        del noise["sample"], noise["instrument"]
+    return recipe
+
+
+def test_a_model_of_the_second_format_is_read(folder, prismat):
+    """It had settings of InfoNCE where the objective is now, with the weights among them."""
+    recipe = json.loads((folder / "config.json").read_text())["recipe"]
+    weights = {"structure-text": 0.5, "text-xrd": 0.0}
+    recipe = with_infonce_alone(recipe, weights=weights, temperature=0.2, learn_temperature=False)
+    rewrite(folder, format_version=2, recipe=recipe)
+    again = load(folder)
+    infonce = InfoNceConfig(temperature=0.2, learn_temperature=False)
+    assert again.recipe == replace(
+        prismat.recipe, objective=ObjectiveConfig("infonce", weights=weights, infonce=infonce)
+    )
+    for name, value in prismat.model.state_dict().items():
+        assert torch.equal(again.model.state_dict()[name], value)
+    again.save(folder)
+    config = json.loads((folder / "config.json").read_text())
+    assert config["format_version"] == FORMAT_VERSION == 3
+    assert load(folder).hash == again.hash
+
+
+def test_the_third_format_is_left_as_it_is(folder):
+    config = json.loads((folder / "config.json").read_text())
+    assert upgrade(json.loads(json.dumps(config)), folder) == config
 
 
 def test_a_config_that_fits_no_recipe_is_refused(folder):

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from prismat.formats_xrd import read_xy as read_xy
     from prismat.material import Material as Material
     from prismat.measurements import Pattern as Pattern
+    from prismat.predictor import Predictor as Predictor
+    from prismat.predictor import load_predictor as load_predictor
     from prismat.recipes.base import Job as Job
     from prismat.recipes.base import Recipe as Recipe
     from prismat.search.engine import SearchEngine as SearchEngine
@@ -33,12 +35,14 @@ _HOMES = {
     "Job": "prismat.recipes.base",
     "Material": "prismat.material",
     "Pattern": "prismat.measurements",
+    "Predictor": "prismat.predictor",
     "Prismat": "prismat.api",
     "Query": "prismat.search.query",
     "Recipe": "prismat.recipes.base",
     "SearchEngine": "prismat.search.engine",
     "Store": "prismat.store",
     "load": "prismat.api",
+    "load_predictor": "prismat.predictor",
     "open_index": "prismat.search.engine",
     "read_crystal": "prismat.formats",
     "read_xy": "prismat.formats_xrd",

@@ -1,6 +1,5 @@
 """A trained model with everything it needs to read raw input: what ``prismat.load`` gives."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from prismat.device import moved
 from prismat.errors import BadInputError, VersionError
@@ -26,6 +24,14 @@ from prismat.modalities.text import FrozenTextBatch, check_query, load_tokenizer
 from prismat.modalities.windows import make_modalities
 from prismat.modalities.xrd import XrdSettings
 from prismat.model import JointModel, key_of
+from prismat.model_files import (
+    check_text_hash,
+    damaged,
+    load_weights,
+    read_card,
+    read_object,
+    weight_hashes,
+)
 from prismat.recipes.base import Recipe
 from prismat.recipes.build import as_used, build_model, hugging_face, without_downloads
 from prismat.recipes.serial import from_json, to_json
@@ -81,10 +87,7 @@ class Prismat:
     @cached_property
     def hash(self) -> str:
         """Hash over weights, recipe and text reader: what an index must have been made with."""
-        weights = {
-            k: digest(v.tolist() if v.ndim == 0 else _bytes_hash(v))
-            for k, v in self.model.state_dict().items()
-        }
+        weights = weight_hashes(self.model)
         return digest(weights, to_json(self.recipe), self.reader.identity() if self.reader else None)
 
     def embed(
@@ -221,7 +224,7 @@ def load(folder: str | Path, cache: Path | None = None) -> Prismat:
         cache: folder of the sentence-embedding cache; queries are not cached where None.
 
     Raises:
-        BadInputError: no model there, or its files are damaged.
+        BadInputError: no model there, its files are damaged, or it is a predictor of a property.
         VersionError: written by a newer format.
     """
     folder = Path(folder)
@@ -230,42 +233,21 @@ def load(folder: str | Path, cache: Path | None = None) -> Prismat:
     path = folder / "config.json"
     if not path.is_file():
         raise BadInputError(f"no model in {folder}", remedy="Train one: prismat quickstart.")
-    config = upgrade(_read_json(path), folder)
+    content = read_object(path)
+    if content.get("kind") == "predictor":
+        raise BadInputError(
+            f"{folder} holds a predictor of one property", remedy="Read it with prismat.load_predictor."
+        )
+    config = upgrade(content, folder)
     try:
         recipe, shapes = from_json(Recipe, config["recipe"]), from_json(Shapes, config["shapes"])
         used = as_used(recipe, config["text"])
         model = build_model(without_downloads(used), shapes.embedding_width, shapes.vocabulary)
-        _load_weights(model, folder / "model.safetensors", config["weights_sha256"])
+        load_weights(model, folder / "model.safetensors", config["weights_sha256"])
         reader = _load_reader(folder, model, used, config, cache)
     except KeyError as error:
-        raise _damaged(path) from error
-    card = folder / "README.md"
-    text = card.read_text(encoding="utf-8") if card.is_file() else ""
-    return Prismat(model, recipe, reader, shapes, text)
-
-
-def _damaged(path: Path) -> BadInputError:
-    return BadInputError(f"{path} is missing or damaged", remedy="Copy the model again, or train again.")
-
-
-def _read_json(path: Path) -> dict:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _damaged(path) from error
-    if not isinstance(content, dict):
-        raise _damaged(path)
-    return content
-
-
-def _load_weights(model: JointModel, path: Path, expected: str) -> None:
-    """Reads tensors only where the file is the one that was saved; nothing in it is ever executed."""
-    try:
-        if sha256(path) != expected:
-            raise _damaged(path)
-        model.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise _damaged(path) from error
+        raise damaged(path) from error
+    return Prismat(model, recipe, reader, shapes, read_card(folder))
 
 
 def upgrade(config: dict, folder: Path) -> dict:
@@ -304,19 +286,8 @@ def _load_reader(
     if text.kind == "frozen":
         from prismat.encoders.huggingface import FrozenSentenceEncoder
 
-        lexicon = Lexicon.from_json(_read_json(folder / "lexicon.json"))
+        lexicon = Lexicon.from_json(read_object(folder / "lexicon.json"))
         encoder = FrozenSentenceEncoder(hugging_face(text))
-        expected = config["text"]["weights_hash"]
-        if encoder.model_hash != expected:
-            raise BadInputError(
-                f"{text.model} has hash {encoder.model_hash[:8]}, the model needs {expected[:8]}",
-                remedy="Install the version of its weights that the model was trained with.",
-            )
+        check_text_hash(text.model, encoder.model_hash, config["text"]["weights_hash"])
         return FrozenReader(encoder, lexicon, cache, requested)
     return TokenReader(load_tokenizer(folder / "tokenizer.json"))
-
-
-def _bytes_hash(tensor: torch.Tensor) -> str:
-    import hashlib
-
-    return hashlib.sha256(tensor.detach().cpu().contiguous().numpy().tobytes()).hexdigest()

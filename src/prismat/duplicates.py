@@ -57,4 +57,8 @@ def same_matrix(
     *labels: Int[np.ndarray, " n"],
 ) -> Bool[np.ndarray, "n n"]:
     """Records that agree in any of the labels."""
-    return np.logical_or.reduce([label[:, None] == label[None, :] for label in labels])
+    same = np.zeros((len(labels[0]), len(labels[0])), dtype=bool)
+    for label in labels:
+        # In place: for a large batch every further copy is hundreds of megabytes.
+        same |= label[:, None] == label[None, :]
+    return same

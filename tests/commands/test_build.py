@@ -1,5 +1,7 @@
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +11,9 @@ from prismat.api import load
 from prismat.commands.build import SourceOptions, Train, summary
 from prismat.errors import BadInputError
 from prismat.recipes.base import Job
-from prismat.recipes.serial import from_json
+from prismat.recipes.scale import at_laptop_scale
+from prismat.recipes.serial import from_json, to_json
+from prismat.recipes.systems import system_job
 from prismat.store import Store
 from prismat.tasks import quickstart as flow
 
@@ -77,23 +81,23 @@ def test_evaluate_as_json_is_the_report(commanded):
 
 def test_prepare_and_train_go_on_where_they_stopped(commanded, tmp_path, monkeypatch):
     """Ctrl-C ends with 130 and a promise; the same command keeps it."""
-    step = flow._train
+    step = flow.train_recipe
 
-    def interrupted(prepared, job, folder, text, talk):
+    def interrupted(prepared, job, folder, talk, world):
         def bar(stage, done, total, entry):
             talk.bar(stage, done, total, entry)
             if done == 4:
                 raise KeyboardInterrupt
 
-        return step(prepared, job, folder, text, flow.Talk(talk.note, bar))
+        return step(prepared, job, folder, flow.Talk(talk.note, bar), world)
 
     words = ("train", "--store", commanded.store, "--out", tmp_path, "--no-baselines", *TINY)
-    monkeypatch.setattr(flow, "_train", interrupted)
+    monkeypatch.setattr(flow, "train_recipe", interrupted)
     said = call(*words)
     assert said.code == 130
     assert said.err.splitlines()[-1] == "prismat: interrupted; the same command goes on where it stopped"
     assert json.loads((tmp_path / "checkpoint/progress.json").read_text())["step"] == 3
-    monkeypatch.setattr(flow, "_train", step)
+    monkeypatch.setattr(flow, "train_recipe", step)
     assert call(*words).code == 0
     assert load(tmp_path).hash == load(commanded.run).hash
     assert (tmp_path / "metrics.jsonl").read_bytes() == (commanded.run / "metrics.jsonl").read_bytes()
@@ -201,3 +205,67 @@ def test_sources_of_other_windows_are_opened(tmp_path):
     assert (source.limit, source.columns.phonon_dos) == (3, ("frequency_cm1", "phonon_dos"))
     with pytest.raises(BadInputError, match="no table given"):
         SourceOptions(source="table").open()
+
+
+def test_a_system_by_name(commanded):
+    store = Store(commanded.store)
+    assert Train(recipe="cmml").resolved(store) == system_job("cmml")
+    laptop = Train(recipe="clac", scale="laptop").resolved(store)
+    assert laptop == at_laptop_scale(system_job("clac"))
+    fewer = Train(recipe="multimat-anchored", windows=("dos", "charge_density")).resolved(store)
+    assert fewer.recipe.objective.anchor == ""
+    other = Train(recipe="clasp", structure="painn").resolved(store)
+    assert other.recipe.encoders.structure.parts == ("painn",)
+    assert other.recipe.objective == system_job("clasp").recipe.objective
+
+
+def test_a_job_of_a_file(commanded, tmp_path):
+    store, path = Store(commanded.store), tmp_path / "config.json"
+    job = replace(system_job("cmml"), train=small.tiny_job().train)
+    path.write_text(json.dumps(to_json(job)))
+    assert Train(job_file=path).resolved(store) == job
+    assert Train(job_file=commanded.run / "config.json").resolved(store).recipe.name == "tiny"
+    path.write_text("{")
+    with pytest.raises(BadInputError, match=r"job: .*config\.json cannot be read .*Give the config\.json of"):
+        Train(job_file=path).started()
+    with pytest.raises(BadInputError, match=r"nothing\.json cannot be read"):
+        Train(job_file=tmp_path / "nothing.json").started()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"recipe": "clasp", "job_file": Path("config.json")},
+        {"recipe": "clasp", "job": small.tiny_job()},
+        {"job": small.tiny_job(), "job_file": Path("config.json")},
+    ],
+)
+def test_one_recipe_at_a_time(given):
+    with pytest.raises(
+        BadInputError, match=r"recipe: several recipes are given\. Give one of --recipe, --job-file and --job"
+    ):
+        Train(**given).started()
+
+
+def test_a_system_that_does_not_exist_is_told_of_by_the_command_line(commanded, tmp_path):
+    said = call("train", "--store", commanded.store, "--out", tmp_path, "--recipe", "clip")
+    assert said.code == 2
+    assert "clasp" in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_system_trains_from_the_command_line(commanded, tmp_path):
+    """Its steps are those of a file: ``cmml`` made short, at laptop scale."""
+    job = at_laptop_scale(system_job("cmml"))
+    recipe = replace(job.recipe, profile=small.tiny_recipe().profile)
+    train = replace(job.train, steps=2, batch=16, evaluate_every=1)
+    (tmp_path / "job.json").write_text(json.dumps(to_json(replace(job, recipe=recipe, train=train))))
+    words = ("--store", commanded.store, "--job-file", tmp_path / "job.json")
+    said = call("train", *words, "--out", tmp_path / "run", "--no-baselines")
+    assert said.code == 0, said.err
+    assert "best at step" in said.out
+    model = load(tmp_path / "run")
+    assert (model.recipe.name, model.recipe.windows) == ("cmml", ("structure", "xrd"))
+    both = call("train", *words, "--out", tmp_path / "run", "--recipe", "cmml")
+    assert both.code == 1
+    assert "several recipes are given" in both.err.lower()

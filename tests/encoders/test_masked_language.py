@@ -19,6 +19,7 @@ from prismat.encoders.masked_language import (
 from prismat.encoders.tuning import TuningConfig
 from prismat.errors import BadInputError
 from prismat.modalities.text import CLS, MASK, PAD, SPECIAL_TOKENS, pad_tokens, tokenize, train_tokenizer
+from prismat.objectives.masked_language import masked_language_sum
 
 VOCABULARY = MaskVocabulary(size=40, mask=4, special=(0, 1, 2, 3, 4))
 BPE = BpeTransformerConfig(vocab_size=300, width=32, layers=1, hidden=64, max_tokens=32, dropout=0.0)
@@ -232,3 +233,28 @@ def test_a_tokeniser_without_a_mask(tmp_path):
 def test_shares_that_are_none(shares):
     with pytest.raises(BadInputError, match=r"masking: masking shares .*Give shares of 0 to 1"):
         MaskingConfig(**shares)
+
+
+def test_predictions_are_the_loss_before_it_is_summed():
+    """Logits and tokens of a part of a batch, whose sums and counts add up."""
+    encoder, batch = byte_pairs()
+    head = masked_language_head(encoder, MaskingConfig(share=0.4))
+    logits, targets = head.predictions(encoder, batch, generator(3))
+    hidden, told = mask_tokens(batch, head.config.vocabulary, generator(3), head.config.masking)
+    assert torch.equal(targets, batch.ids[told])
+    assert logits.shape == (len(targets), encoder.config.vocab_size)
+    expected = head.logits(encoder.tokens(hidden)[told], encoder.token.weight)
+    assert torch.equal(logits, expected)
+    total, count = masked_language_sum(logits, targets)
+    assert count == len(targets) > 5
+    assert total.item() / count == pytest.approx(head(encoder, batch, generator(3)).item(), rel=1e-6)
+
+
+def test_nothing_hidden_has_no_predictions():
+    encoder, batch = byte_pairs()
+    head = masked_language_head(encoder, MaskingConfig(share=0.0))
+    logits, targets = head.predictions(encoder, batch, generator())
+    total, count = masked_language_sum(logits, targets)
+    assert (len(logits), len(targets), count, total.item()) == (0, 0, 0, 0.0)
+    total.backward()
+    assert not head.dense.weight.grad.any()

@@ -87,7 +87,7 @@ def test_optional_values():
     ("payload", "message"),
     [
         ({"recipe": {"nmae": "x"}}, r"^recipe: unknown setting 'nmae'\. Known: .*name"),
-        ({"seed": 1}, r"^config: unknown setting 'seed'\. Known: recipe, split, train"),
+        ({"seed": 1}, r"^config: unknown setting 'seed'\. Known: fine_tune, recipe, select, split, train"),
         (
             {"recipe": {"windows": ["structure", "smell"]}},
             r"recipe\.windows: 'smell' is none of \['structure'",

@@ -12,14 +12,22 @@ import torch
 from safetensors.torch import load_file
 
 import helpers_small as small
+from prismat.augment.structure import StructureViews
+from prismat.augment.text import TextViews
+from prismat.augment.xrd import SampleViews
+from prismat.encoders.masked_language import MaskingConfig
 from prismat.errors import BadInputError, MismatchError
 from prismat.material import Material
-from prismat.modalities.profile import XrdModality
+from prismat.modalities.image import ImageSettings
+from prismat.modalities.image_views import ImageViews
+from prismat.modalities.profile import ProfileNoise, XrdModality
 from prismat.modalities.rendering import ProfileSettings
 from prismat.modalities.structure import StructureSettings
+from prismat.modalities.windows import MeasuredSettings
 from prismat.modalities.xrd import XrdSettings
+from prismat.objectives.config import ObjectiveConfig
 from prismat.prepare import PrepareSettings, prepare
-from prismat.recipes.base import SplitConfig
+from prismat.recipes.base import SplitConfig, TextConfig
 from prismat.splits import Split
 from prismat.tasks.quickstart import Talk, store_settings, train_recipe
 from prismat.training.session import open_prepared, read_texts
@@ -261,3 +269,79 @@ def test_records_of_one_group_stay_together(tmp_path):
     for block in range(5):
         assert len({part[m.id] for m in rows[12 * block : 12 * block + 12]}) == 1
     assert "group" in split.rule["keys"]
+
+
+TEXTURED = ProfileNoise(sample=SampleViews(march_dollase=(0.5, 2.0)))
+
+
+@pytest.mark.parametrize("window", ["xrd", "image"])
+def test_texture_needs_a_store_that_knows_of_directions(small_prepared, tmp_path, window):
+    views = ViewConfig(noise=TEXTURED, image=ImageViews(noise=TEXTURED))
+    measured = MeasuredSettings(image=ImageSettings(source="xrd", size=32))
+    recipe = small.tiny_recipe(windows=("structure", window), views=views, measured=measured)
+    with pytest.raises(
+        MismatchError,
+        match=r"prepared without the directions of its lines, which texture needs\. "
+        r"Run 'prismat prepare --settings\.xrd\.texture' into another folder",
+    ):
+        train_recipe(small_prepared, small.tiny_job(recipe, steps=1), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_texture_is_trained_with_where_the_store_has_it(tmp_path):
+    recipe = small.tiny_recipe(windows=("structure", "xrd"), views=ViewConfig(noise=TEXTURED))
+    source = small.SmallSource(small.materials()[:40])
+    store = prepare(source, tmp_path / "store", store_settings(recipe, workers=1))
+    found = train_recipe(open_prepared(store, job().split), small.tiny_job(recipe, steps=1), tmp_path / "run")
+    assert np.isfinite(found.outcome.history[-1]["loss"])
+
+
+def test_displaced_atoms_need_full_graphs(small_prepared, tmp_path):
+    views = ViewConfig(structure=StructureViews(coordinate_noise=0.05))
+    recipe = small.tiny_recipe(windows=("structure", "xrd"), views=views)
+    with pytest.raises(
+        MismatchError,
+        match=r"graphs reduced by symmetry, which coordinate noise breaks\. Run 'prismat prepare "
+        r"--settings\.structure\.no-reduced' .*'--job\.recipe\.graph\.no-reduced'",
+    ):
+        train_recipe(small_prepared, small.tiny_job(recipe, steps=1), tmp_path)
+    full = replace(recipe, graph=StructureSettings(reduced=False))
+    source = small.SmallSource(small.materials()[:40])
+    store = prepare(source, tmp_path / "store", store_settings(full, workers=1))
+    found = train_recipe(open_prepared(store, job().split), small.tiny_job(full, steps=1), tmp_path / "run")
+    assert np.isfinite(found.outcome.history[-1]["loss"])
+
+
+def test_frozen_text_has_no_tokens_to_change(small_prepared, tmp_path):
+    pytest.importorskip("transformers")
+    views = ViewConfig(text={"title": 1.0}, tokens=TextViews(masking=0.1))
+    encoders = replace(small.tiny_recipe().encoders, text=TextConfig("frozen", str(tmp_path)))
+    with pytest.raises(BadInputError, match=r"views\.tokens: frozen text is not read by tokens\. Set it"):
+        read_texts(small_prepared, small.tiny_recipe(encoders=encoders, views=views))
+
+
+def test_views_masks_and_language_train_together(small_prepared, tmp_path):
+    """Chunked, with all that is drawn, and resumed to the last bit."""
+    views = ViewConfig(
+        text={"title": 0.5, "description": 0.5},
+        structure=StructureViews(edge_removal=0.15, node_dropping=0.15, subgraph=0.9),
+        tokens=TextViews(masking=0.15, shuffle=0.3, replacement=0.3),
+    )
+    projection = replace(small.tiny_recipe().projection, heads="shared")
+    objective = ObjectiveConfig("jsd", auxiliary={"masked_language": 0.1})
+    recipe = small.tiny_recipe(
+        windows=("structure", "text"),
+        views=views,
+        projection=projection,
+        objective=objective,
+        masked_language=MaskingConfig(),
+    )
+    wanted = small.tiny_job(recipe, steps=4, evaluate_every=2, chunk=15)
+    expected = train_recipe(small_prepared, wanted, tmp_path / "whole")
+    entries = [json.loads(x) for x in (tmp_path / "whole/metrics.jsonl").read_text().splitlines()]
+    names = {"structure-text", "structure-structure", "text-text", "structure-prior", "text-prior"}
+    assert {*names, "masked_language"} < set(entries[0])
+    with pytest.raises(KeyboardInterrupt):
+        train_recipe(small_prepared, wanted, tmp_path / "part", stopping_at(3))
+    found = train_recipe(small_prepared, wanted, tmp_path / "part")
+    assert_same_run(found, tmp_path / "part", (expected, tmp_path / "whole"))

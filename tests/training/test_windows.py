@@ -6,7 +6,11 @@ import torch
 
 import helpers_small as small
 from prismat.api import recipe_modalities
+from prismat.augment.structure import StructureViews
+from prismat.augment.text import TextViews, text_views
+from prismat.augment.xrd import SampleViews
 from prismat.crystal import Crystal
+from prismat.errors import BadInputError
 from prismat.modalities.profile import ProfileNoise, render
 from prismat.modalities.standard_cell import standardize
 from prismat.modalities.text import TokenBatch
@@ -222,3 +226,111 @@ def test_records_of_one_text_or_one_crystal_are_marked_the_same(small_prepared, 
     )
     expected = [[1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1]]
     assert data.same(rows).int().tolist() == expected
+
+
+def test_bonds_and_atoms_are_left_out_in_training_only(small_prepared, recipe):
+    rows, views = np.arange(0, 111, 9), StructureViews(edge_removal=0.3, node_dropping=0.2)
+    data = store_data(small_prepared, recipe, strain=0.0, structure=views)
+    whole = store_data(small_prepared, recipe, strain=0.0).batches(rows, None)["structure"]
+    first, again, other = (
+        data.batches(rows, np.random.default_rng(s), ["structure"])["structure"] for s in (0, 0, 1)
+    )
+    assert torch.equal(data.batches(rows, None)["structure"].distance, whole.distance)
+    assert torch.equal(first.distance, again.distance)
+    assert not torch.equal(first.vector, other.vector)
+    assert first.n_graphs == whole.n_graphs == len(rows)
+    assert first.n_nodes < whole.n_nodes
+    assert 0.2 < len(first.distance) / len(whole.distance) < 0.75
+    assert first.present.all()
+
+
+def test_bonds_left_out_are_those_of_a_strained_crystal(small_prepared, recipe):
+    rows = np.arange(0, 111, 9)
+    views = {"strain": 0.04, "structure": StructureViews(edge_removal=0.3)}
+    data = store_data(small_prepared, recipe, **views)
+    plain = data.batches(rows, None)["structure"]
+    found = data.batches(rows, np.random.default_rng(0))["structure"]
+    scale = found.lattice[:, 0].norm(dim=1) / plain.lattice[:, 0].norm(dim=1)
+    assert len(np.unique(scale.numpy().round(5))) == len(rows)
+    graphs = (found.node_graph[found.receiver], plain.node_graph[plain.receiver])
+    for g in range(len(rows)):
+        left, there = found.distance[graphs[0] == g] / scale[g], plain.distance[graphs[1] == g]
+        assert len(left) <= len(there)
+        assert all(float((there - d).abs().min()) < 1e-4 for d in left)
+    assert 0 < len(found.distance) < len(plain.distance)
+
+
+def tokens_data(prepared, recipe, tokens, **views):
+    return store_data(prepared, recipe, text={"title": 1.0}, tokens=tokens, **views)
+
+
+def test_tokens_are_masked_in_training_only(small_prepared, recipe):
+    data, rows = tokens_data(small_prepared, recipe, TextViews(masking=0.4)), np.arange(60)
+    clean = data.batches(rows, None, ["text"])["text"]
+    first, again, other = (data.batches(rows, np.random.default_rng(s), ["text"])["text"] for s in (0, 0, 1))
+    assert torch.equal(first.ids, again.ids)
+    assert not torch.equal(first.ids, other.ids)
+    mask = data.text.reader.vocabulary.mask
+    assert not (clean.ids == mask).any()
+    changed = first.ids != clean.ids
+    assert set(first.ids[changed].tolist()) == {mask}
+    special = torch.tensor(data.text.reader.vocabulary.special)
+    may = clean.mask & clean.present[:, None] & ~torch.isin(clean.ids, special)
+    assert not (changed & ~may).any()
+    assert float(changed.sum() / may.sum()) == pytest.approx(0.4, abs=0.06)
+    assert torch.equal(first.mask, clean.mask)
+    assert torch.equal(first.present, clean.present)
+
+
+def test_changed_texts_are_read_anew(small_prepared, recipe):
+    """A title whose formula is written as names of elements gives the tokens of that text."""
+    text = read_texts(small_prepared, recipe)
+    titles = ["Refinement of NaCl. High pressure was applied.", ""]
+    bank = TokenBank(("title",), (text.reader.read([t or None for t in titles]),), (titles,), text.reader)
+    names = ViewConfig(text={"title": 1.0}, tokens=TextViews(replacement=1.0, ways=("names",)))
+    found = bank.batch(np.array([0, 1]), names, np.random.default_rng(0))
+    (written,) = text_views(titles[:1], names.tokens, np.random.default_rng(0))
+    assert "sodium" in written.lower()
+    assert torch.equal(found.ids[:1], text.reader.read([written]).ids)
+    assert found.present.tolist() == [True, False]
+    shuffled = ViewConfig(text={"title": 1.0}, tokens=TextViews(shuffle=1.0, masking=0.2))
+    orders = [bank.batch(np.array([0]), shuffled, np.random.default_rng(s)).ids for s in range(6)]
+    lengths = {ids.shape[1] for ids in orders}
+    assert len(lengths) > 1 or any(not torch.equal(orders[0], ids) for ids in orders[1:])
+    clean = bank.batch(np.array([0]), shuffled, None)
+    assert torch.equal(clean.ids, text.reader.read(titles[:1]).ids)
+
+
+def test_texts_that_cannot_be_read_again_are_refused():
+    bank = TokenBank(("title",), (tokens([1, 2], [3]),))
+    config = ViewConfig(text={"title": 1.0}, tokens=TextViews(masking=0.1))
+    assert bank.batch(np.arange(2), config, None).ids.shape == (2, 2)
+    with pytest.raises(
+        BadInputError, match=r"views\.tokens: this text cannot be read again\. Set it to None"
+    ):
+        bank.batch(np.arange(2), config, np.random.default_rng(0))
+
+
+QUIET = ProfileNoise(zero_shift=0.0, strain=0.0, width=(1.0, 1.0), texture=0.0, noise=0.0, background=0.0)
+
+
+def test_no_record_is_an_impurity_of_its_like(small_prepared, recipe):
+    """Impurities are other records of the batch, but not those of the same text or crystal."""
+    rows = np.arange(0, 40, 4)
+    noise = replace(QUIET, sample=SampleViews(impurity=1.0, impurity_share=(0.2, 0.2)))
+    data = store_data(small_prepared, recipe, strain=0.0, noise=noise)
+    clean = data.batches(rows, None)["xrd"].profile
+    mixed = data.batches(rows, np.random.default_rng(0))["xrd"].profile
+    assert (torch.nn.functional.cosine_similarity(mixed, clean) < 0.999).float().mean() > 0.8
+    data.labels = [np.zeros(len(small_prepared.records), dtype=np.int64)]
+    alike = data.batches(rows, np.random.default_rng(0))["xrd"].profile
+    torch.testing.assert_close(alike, clean, rtol=1e-4, atol=1e-5)
+
+
+def test_a_second_view_is_another_draw(small_prepared, recipe):
+    """As the learner asks for it: the same generator, some windows."""
+    data, rng = store_data(small_prepared, recipe, noise=ProfileNoise()), np.random.default_rng(0)
+    rows = np.arange(8)
+    first, second = data.batches(rows, rng), data.batches(rows, rng, ("xrd",))
+    assert set(second) == {"xrd"}
+    assert not torch.equal(first["xrd"].profile, second["xrd"].profile)

@@ -10,6 +10,7 @@ from prismat.errors import BadInputError
 from prismat.modalities.windows import Window
 from prismat.prepare import PrepareSettings
 from prismat.recipes.base import Job
+from prismat.recipes.crysmmnet import PredictorJob, PredictorName, laptop_predictor, predictor_job
 from prismat.recipes.scale import Encoder, at_laptop_scale, with_structure, with_windows
 from prismat.recipes.serial import from_json
 from prismat.recipes.systems import System, system_job
@@ -19,6 +20,7 @@ from prismat.sources.elpv import ElpvSource
 from prismat.sources.folder import FolderSource
 from prismat.sources.table import LAYOUTS, Layout, TableSource
 from prismat.store import Store
+from prismat.tasks import prediction
 from prismat.tasks import quickstart as flow
 from prismat.training.distributed import join_world, leave_world
 from prismat.training.session import Trained, open_prepared
@@ -150,18 +152,21 @@ class Train:
     Attributes:
         store: made by ``prismat prepare``.
         out: the run folder.
-        recipe: a published system by name, in place of ``--job``'s recipe and training.
+        recipe: a published system by name, in place of ``--job``'s recipe and training; ``crysmmnet-…``
+            predicts a property.
+        target: the property that ``crysmmnet-…`` predicts.
         job_file: the ``config.json`` of a run, in place of ``--job``.
         structure: one published structure encoder in place of the recipe's.
         windows: windows in place of the recipe's, read as the store was prepared.
         scale: ``laptop`` for smaller networks and at most five minutes on two cores.
         job: recipe, length and split.
-        baselines: also train the composition-only and the two-window baselines.
+        baselines: also train the composition-only baseline and, with diffraction, that without it.
     """
 
     store: Path = Path("stores/amcsd")
     out: Path = Path("runs/run")
-    recipe: System = "default"
+    recipe: System | PredictorName = "default"
+    target: str = ""
     job_file: Path | None = None
     structure: Encoder = "default"
     windows: tuple[Window, ...] = ()
@@ -172,6 +177,9 @@ class Train:
     def run(self) -> None:
         """Trains and says what to run next."""
         store = Store(self.store)
+        if predictor := self.predictor(store):
+            self.predict(store, predictor)
+            return
         job = self.resolved(store)
         prepared = open_prepared(store, job.split)
         world = join_world(job.train.device)
@@ -184,6 +192,55 @@ class Train:
             leave_world(world)
         if world.is_main:
             self.tell(trained)
+
+    def predictor(self, store: Store) -> PredictorJob | None:
+        """The job of a property predictor, where one is asked for.
+
+        Raises:
+            BadInputError: the target is not in the store, or an option does not go with a predictor.
+        """
+        if self.job_file is not None and _is_predictor(self.job_file):
+            job = from_json(PredictorJob, _content(self.job_file))
+            if self.recipe != "default":
+                raise BadInputError("a recipe and a job file", field="recipe", remedy="Give one of them.")
+        elif self.recipe.startswith("crysmmnet"):
+            job = predictor_job(self.recipe, prediction.target_of(store, self.target))
+        elif self.target:
+            raise BadInputError(
+                f"{self.recipe} predicts no property", field="target", remedy="Use --recipe crysmmnet-alignn."
+            )
+        else:
+            return None
+        if self.windows or self.structure != "default" or self.job != Job():
+            raise BadInputError(
+                "--windows, --structure and --job do not go with a predictor of properties",
+                field="recipe",
+                remedy="Edit a run's config.json and give it as --job-file.",
+            )
+        if self.target and self.job_file is not None:
+            job = replace(job, target=prediction.target_of(store, self.target))
+        return laptop_predictor(job) if self.scale == "laptop" else job
+
+    def predict(self, store: Store, job: PredictorJob) -> None:
+        """Trains a predictor and says how far it is off on validation."""
+        prepared = open_prepared(store, job.split)
+        world = join_world(job.train.device)
+        try:
+            with talking(world.is_main) as talk:
+                trained = prediction.train_with_baseline(prepared, job, self.out, talk, world, self.baselines)
+        finally:
+            leave_world(world)
+        if not world.is_main:
+            return
+        left_out = sum(prediction.label(prepared, job.target).left_out.values())
+        if left_out:
+            print(f"{left_out:,} records without {job.target.name} or without a structure are left out")
+        for one in trained.values():
+            named = f"{one.predictor.recipe.name}, val MAE"
+            print(f"{named:<40}{one.validation['mae']:.4f} {one.predictor.target.unit}")
+        outcome = trained["main"].outcome
+        print(f"best at step {outcome.best_step}, {outcome.seconds:.0f} s → {self.out / 'model'}")
+        print(f"Next: prismat evaluate --store {self.store} --run {self.out}")
 
     def tell(self, trained: Trained) -> None:
         """Says what came out and what to run next."""
@@ -225,18 +282,27 @@ def read_job(path: Path) -> Job:
     Raises:
         BadInputError: the file is absent or no job.
     """
+    return from_json(Job, _content(path))
+
+
+def _content(path: Path) -> Any:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadInputError(
             f"{path} cannot be read ({error})", field="job", remedy="Give the config.json of a run."
         ) from error
-    return from_json(Job, content)
+
+
+def _is_predictor(path: Path) -> bool:
+    """Whether a config.json is that of a property predictor: it alone has a target."""
+    content = _content(path)
+    return isinstance(content, dict) and "target" in content
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measure a finished run on its test rows and write report.json and report.html.
+    """Measure a finished run on its test rows and write report.json and, of a search, report.html.
 
     Attributes:
         store: the store it was trained on.
@@ -253,6 +319,9 @@ class Evaluate:
         path = self.run_folder / "config.json"
         if not path.is_file():
             raise BadInputError(f"no run in {self.run_folder}", remedy="Run 'prismat train' first.")
+        if _is_predictor(path):
+            self.predictor(from_json(PredictorJob, _content(path)))
+            return
         job = read_job(path)
         prepared = open_prepared(Store(self.store), job.split)
         with talking() as talk:
@@ -266,3 +335,15 @@ class Evaluate:
         print(summary(report))
         print(f"\nReport: {self.run_folder / 'report.html'}")
         print(f"Next: prismat index --store {self.store} --run {self.run_folder}")
+
+    def predictor(self, job: PredictorJob) -> None:
+        """Evaluates a predictor of a property."""
+        prepared = open_prepared(Store(self.store), job.split)
+        with talking() as talk:
+            trained = prediction.train_with_baseline(prepared, job, self.run_folder, talk)
+        report = prediction.evaluate_predictor(prepared, job, trained, self.run_folder)
+        if self.json:
+            print(json.dumps(report, indent=2, ensure_ascii=False))
+            return
+        print(prediction.metrics_table(report))
+        print(f"\nReport: {self.run_folder / 'report.json'}")

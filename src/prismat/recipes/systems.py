@@ -20,7 +20,9 @@ from prismat.encoders.painn import PainnConfig
 from prismat.encoders.text_head import TextHeadConfig
 from prismat.encoders.tuning import TuningConfig
 from prismat.errors import BadInputError
+from prismat.modalities.image import ImageSettings
 from prismat.modalities.structure import StructureSettings
+from prismat.modalities.windows import MeasuredSettings
 from prismat.model import ProjectionConfig
 from prismat.objectives.barlow import BarlowConfig
 from prismat.objectives.config import Kind, ObjectiveConfig
@@ -192,6 +194,7 @@ def trimodal(third_later: bool = False) -> Job:
         objective=ObjectiveConfig("infonce", infonce=InfoNceConfig(shared=True)),
         views=replace(PLAIN, text={"title": 0.67, "description": 0.33}),
         graph=_graph(structure),
+        measured=MeasuredSettings(image=ImageSettings(source="xrd")),
     )
     later: dict[str, float] = {"image-structure": 0.0, "image-text": 0.0}
     stages = (Stage(0.0, later), Stage(0.5, dict.fromkeys(later, 1.0))) if third_later else ()

@@ -44,4 +44,5 @@ class Auxiliary(nn.Module):
         generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         encoder: TokenEncoder = model.encoders["text"]  # ty: ignore[invalid-assignment]
         logits, targets = head.predictions(encoder, batches["text"], generator)
-        return {"masked_language": Term(*masked_language_sum(logits, targets))}
+        total, count = masked_language_sum(logits, targets)
+        return {"masked_language": Term(total, float(count))}

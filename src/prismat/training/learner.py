@@ -246,8 +246,9 @@ class ContrastiveLearner:
             stop = start + len(next(iter(tensors.values())))
             carried = [(tensors[key] * g[start:stop]).sum() for key, g in gradients.items()]
             carried += [output.terms[k].sum * g for k, g in auxiliary.items() if g is not None]
-            if carried:
-                torch.stack(carried).sum().backward()
+            # Where every parameter is frozen there is nothing to carry them into.
+            if carried and (total := torch.stack(carried).sum()).requires_grad:
+                total.backward()
             start = stop
 
     def _loss(self, own: Embedded, same: Bool[torch.Tensor, "n n"], step: Step) -> Loss:

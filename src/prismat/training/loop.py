@@ -229,8 +229,10 @@ class _Weights(torch.nn.Module):
         return self.tensors
 
     def load_state_dict(self, state_dict: dict[str, torch.Tensor], *_: object, **__: object) -> None:  # ty: ignore[incompatible-method-override]
+        # A file is read to the CPU; these stay where the model is.
+        found = {k: v.to(self.tensors[k].device) if k in self.tensors else v for k, v in state_dict.items()}
         self.tensors.clear()
-        self.tensors.update(state_dict)
+        self.tensors.update(found)
 
 
 def _mean(losses: list[Loss]) -> Loss:

@@ -141,7 +141,8 @@ def read_texts(
         also: views that a later stage will want.
 
     Raises:
-        BadInputError: the text encoder cannot be had, or cannot be tuned as the recipe wants.
+        BadInputError: the text encoder cannot be had, cannot be tuned as the recipe wants, or is frozen where
+            tokens are to be changed.
         MissingExtraError: transformers is not installed.
     """
     if "text" not in recipe.windows:
@@ -151,6 +152,12 @@ def read_texts(
     if config.kind == "frozen":
         from prismat.encoders.huggingface import FrozenSentenceEncoder
 
+        if recipe.views.tokens is not None:
+            raise BadInputError(
+                "frozen text is not read by tokens",
+                field="views.tokens",
+                remedy="Set it to None, or encoders.text.kind to bpe or tuned.",
+            )
         encoder = FrozenSentenceEncoder(hugging_face(config))
         lexicon = training_lexicon(prepared.records, train)
         reader = FrozenReader(encoder, lexicon, cache_dir() / "text")
@@ -276,7 +283,7 @@ def _stages(job: Job) -> dict[str, _Stage]:
             job.train.optimizer,
             learning_rate=tune.learning_rate,
             schedule=tune.schedule,
-            freeze=tune.freeze or job.train.optimizer.freeze,
+            freeze=tune.freeze,
         )
         tuned = replace(job.train, steps=tune.steps, evaluate_every=every, curriculum=(), optimizer=optimizer)
         stages["fine_tune"] = _Stage(tuned, tune.text)
