@@ -23,7 +23,7 @@ from prismat.modalities.structure import StructureSettings
 from prismat.modalities.windows import Window
 from prismat.prepare import PrepareSettings, prepare
 from prismat.recipes.base import Job, Recipe, TextConfig
-from prismat.recipes.scale import at_laptop_scale, with_windows
+from prismat.recipes.scale import at_laptop_scale, with_structure, with_windows
 from prismat.recipes.systems import System, system_job
 from prismat.sources.amcsd import AmcsdSource
 from prismat.store import Store
@@ -56,19 +56,22 @@ RUNS: dict[str, tuple[System, tuple[Window, ...]]] = {
     "trimodal, composition": ("trimodal", ("structure", "text", "image")),
     "cmml, composition": ("cmml", PATTERN),
     "clasp on patterns, composition": ("clasp", PATTERN),
-    "clac on patterns, composition": ("clac", PATTERN),
     "clasp with composition": ("clasp", TWO),
+    "clasp with learned scale": ("clasp", TWO),
+    "clasp on patterns with learned scale": ("clasp", PATTERN),
     "clac with frozen text": ("clac", TWO),
-    "default on text": ("default", TWO),
+    "clac on patterns with whole graphs": ("clac", PATTERN),
     "default on patterns": ("default", PATTERN),
-    "trimodal on text": ("trimodal", TWO),
-    "trimodal on images": ("trimodal", ("structure", "image")),
+    "multimat-barlow on patterns": ("multimat-barlow", PATTERN),
+    "multimat-tensor with a tenth of the temperature": ("multimat-tensor", THREE),
+    "trimodal with distances": ("trimodal", ("structure", "text", "image")),
 }
 """Recipe and windows of every run. AMCSD has no densities of states: MultiMat aligns text and patterns.
 
 ``…, composition`` is the recipe with composition alone in place of structures, the baseline of its own text
 and loss; ``with composition`` has both; ``with frozen text`` has the text of the default in place of a
-transformer from scratch. Both are remedies.
+transformer from scratch; ``with learned scale`` learns s; ``with distances`` filters messages by them; ``with
+whole graphs`` leaves no bond or atom out. These are remedies.
 """
 BASELINE = {
     "multimat-anchored": "multimat-allpairs, composition",
@@ -76,8 +79,10 @@ BASELINE = {
     "multimat-barlow": "multimat-allpairs, composition",
     "trimodal-curriculum": "trimodal, composition",
     "clasp with composition": "clasp, composition",
-    "trimodal on text": "trimodal, composition",
-    "trimodal on images": "trimodal, composition",
+    "clasp with learned scale": "clasp, composition",
+    "clasp on patterns with learned scale": "clasp on patterns, composition",
+    "trimodal with distances": "trimodal, composition",
+    "multimat-tensor with a tenth of the temperature": "multimat-allpairs, composition",
 }
 """Baseline of a run, where it is not its own or the default's."""
 SAME = {"image->structure": "xrd->structure", "structure->image": "structure->xrd"}
@@ -126,6 +131,16 @@ def remedied(name: str, recipe: Recipe) -> Recipe:
     if name.endswith("with composition"):
         structure = replace(encoders.structure, parts=("cgcnn", "composition"))
         return replace(recipe, encoders=replace(encoders, structure=structure))
+    if name.endswith("with learned scale"):
+        cosface = replace(recipe.objective.cosface, learn_scale=True)
+        return replace(recipe, objective=replace(recipe.objective, cosface=cosface))
+    if name.endswith("with whole graphs"):
+        return replace(recipe, views=replace(recipe.views, structure=None))
+    if name.endswith("of the temperature"):
+        tensor = replace(recipe.objective.tensor_clip, temperature=0.02)
+        return replace(recipe, objective=replace(recipe.objective, tensor_clip=tensor))
+    if name.endswith("with distances"):
+        return with_structure(recipe, "mpgnn-filtered")
     if name.endswith("with frozen text"):
         views = replace(recipe.views, tokens=None)
         encoders = replace(encoders, text=TextConfig())

@@ -22,7 +22,7 @@ from prismat.modalities.windows import MeasuredSettings
 from prismat.prepare import PrepareSettings, prepare
 from prismat.recipes.base import Job
 from prismat.recipes.build import build_model, recipe_auxiliary, recipe_objective
-from prismat.recipes.scale import at_laptop_scale, with_windows
+from prismat.recipes.scale import at_laptop_scale, with_structure, with_windows
 from prismat.recipes.serial import from_json, to_json
 from prismat.recipes.systems import System, system_job
 from prismat.tasks.quickstart import train_recipe
@@ -101,14 +101,13 @@ def test_clasp_as_published():
     assert system_job("clasp").select == "words"
 
 
-@pytest.mark.parametrize("name", ["clac", "clac-painn"])
-def test_clac_as_published(name):
-    recipe, train, optimizer = parts(name)
+def test_clac_as_published():
+    recipe, train, optimizer = parts("clac")
     structure, text = recipe.encoders.structure, recipe.encoders.text
-    part = structure.parts[0]
-    assert structure.parts == ({"clac": "cgcnn", "clac-painn": "painn"}[name],)
-    graph = getattr(structure.graphs, part)
-    assert (graph.width, graph.layers) == (1024, 3)
+    assert structure.parts == ("cgcnn",)
+    assert with_structure(recipe, "painn").encoders.structure.parts == ("painn",)
+    for graph in (structure.graphs.cgcnn, structure.graphs.painn):
+        assert (graph.width, graph.layers) == (1024, 3)
     assert structure.graphs.painn.functions == 20
     assert (text.kind, text.model, text.pooling) == ("tuned", "matscibert", "cls")
     assert text.tuning.rate == 1.0

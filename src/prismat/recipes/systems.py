@@ -41,7 +41,6 @@ System = Literal[
     "default",
     "clasp",
     "clac",
-    "clac-painn",
     "multimat-allpairs",
     "multimat-anchored",
     "multimat-tensor",
@@ -65,8 +64,7 @@ def system_job(name: str) -> Job:
     made: dict[str, Callable[[], Job]] = {
         "default": Job,
         "clasp": clasp,
-        "clac": lambda: clac("cgcnn"),
-        "clac-painn": lambda: clac("painn"),
+        "clac": clac,
         "multimat-allpairs": lambda: multimat("allpairs"),
         "multimat-anchored": lambda: multimat("anchored"),
         "multimat-tensor": lambda: multimat("tensor"),
@@ -115,17 +113,17 @@ def clasp() -> Job:
     return Job(recipe, train, fine_tune=tune, select="words")
 
 
-def clac(part: Literal["cgcnn", "painn"]) -> Job:
+def clac() -> Job:
     """Crystals and texts under the Jensen–Shannon objective, with masked language modelling (CLaC).
 
-    Published: CGCNN or PaiNN of 1024 × 3, MatSciBERT tuned, 512 dimensions,
+    Published: CGCNN or PaiNN (``--structure painn``) of 1024 × 3, MatSciBERT tuned, 512 dimensions,
     0.9 (inter + intra) + 0.1 prior + 0.1 masked language modelling, batch 32 × 4 × 8, 2e-5, clipped at 0.05,
     100 epochs of 126,000 pairs.
     """
     graphs = GraphConfigs(
         cgcnn=CgcnnConfig(width=1024, layers=3, out=1024), painn=PainnConfig(width=1024, layers=3)
     )
-    structure = _structure(part, 1024, graphs)
+    structure = _structure("cgcnn", 1024, graphs)
     text = TextConfig("tuned", "matscibert", pooling="cls", tuning=TuningConfig(rate=1.0))
     views = replace(
         PLAIN,
