@@ -115,6 +115,14 @@ class Store:
         """One table column as a list."""
         return self.table[name].to_pylist()
 
+    def property_units(self) -> dict[str, set[str]]:
+        """The units in which each property of any record comes, by name."""
+        units: dict[str, set[str]] = {}
+        for row in self.column("properties"):
+            for entry in row:
+                units.setdefault(entry["name"], set()).add(entry["unit"])
+        return units
+
     def lengths(self, name: str) -> Int[np.ndarray, " records"]:
         """Length of every record in one ragged column."""
         return np.concatenate([np.diff(s.column(name)[1]) for s in self._shards])

@@ -91,10 +91,7 @@ def properties_of(store: Store) -> PropertiesSettings:
     Raises:
         BadInputError: there is none, or one comes with two units.
     """
-    units: dict[str, set[str]] = {}
-    for row in store.column("properties"):
-        for entry in row:
-            units.setdefault(entry["name"], set()).add(entry["unit"])
+    units = store.property_units()
     mixed = sorted(name for name, found in units.items() if len(found) > 1)
     if mixed or not units:
         raise BadInputError(

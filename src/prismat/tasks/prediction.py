@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from torch.nn import Module
 
-from prismat.errors import BadInputError, MismatchError
+from prismat.errors import BadInputError
 from prismat.files import digest, write_json, write_text
 from prismat.modalities.properties import PropertiesModality, PropertiesSettings, PropertySpec
 from prismat.modalities.structure import StructureModality
@@ -31,8 +31,9 @@ from prismat.training.loop import Outcome, Trainer
 from prismat.training.records import Records
 from prismat.training.session import Prepared, environment, peak_memory_mb
 from prismat.training.state import check_job
+from prismat.training.store_checks import check_graphs
 from prismat.training.supervised import SupervisedLearner, predict_rows
-from prismat.training.text_bank import view_texts
+from prismat.training.text_bank import embed_distinct, view_texts
 from prismat.training.tracking import Tracker
 from prismat.training.windows import StoreData, TextBank
 
@@ -83,10 +84,7 @@ def target_of(store: Store, name: str) -> PropertySpec:
     Raises:
         BadInputError: no record has it; names those that some record has.
     """
-    units: dict[str, set[str]] = {}
-    for row in store.column("properties"):
-        for entry in row:
-            units.setdefault(entry["name"], set()).add(entry["unit"])
+    units = store.property_units()
     if name not in units:
         there = ", ".join(f"{n} ({min(u)})" if min(u) else n for n, u in sorted(units.items()))
         raise BadInputError(
@@ -131,17 +129,9 @@ def label(prepared: Prepared, spec: PropertySpec) -> Labelled:
 def description_bank(records: Records, reader: FrozenReader, talk: Talk = Talk()) -> TextBank:
     """Frozen embeddings of every record's description; no element channel is read."""
     texts = view_texts(records, {}, first="description")["description"]
-    distinct = sorted({t for t in texts if t})
-    position = {t: i for i, t in enumerate(distinct)}
-    vectors = reader.embed(distinct, lambda done, total: talk.bar("texts", done, total, {}))
-    return TextBank(
-        names=("description",),
-        # A last row of zeros is what index −1 finds.
-        embedding=np.pad(vectors.astype(np.float32), ((0, 1), (0, 0))),
-        chemistry=np.zeros((1, len(texts), 0)),
-        index=np.array([[position.get(t, -1) for t in texts]]),
-        lexicon=np.zeros(0, dtype=np.int64),
-    )
+    embedding, index = embed_distinct([texts], reader, lambda done, total: talk.bar("texts", done, total, {}))
+    no_chemistry = np.zeros((1, len(texts), 0))
+    return TextBank(("description",), embedding, no_chemistry, index, np.zeros(0, dtype=np.int64))
 
 
 def train_predictor(
@@ -161,7 +151,8 @@ def train_predictor(
         MismatchError: the store was prepared with other graph settings, or the folder holds another job.
         MissingExtraError: transformers is not installed.
     """
-    check_graphs(prepared.store, job.recipe)
+    if "structure" in job.recipe.windows:
+        check_graphs(prepared.store, job.recipe.graph)
     labelled = label(prepared, job.target)
     reader = frozen_reader(job.recipe.text, cache_dir() / "text") if "text" in job.recipe.windows else None
     data = predictor_data(prepared, job.recipe, reader, talk)
@@ -211,23 +202,6 @@ def predictor_data(
     bank = description_bank(prepared.records, reader, talk) if reader else None
     modalities = {"structure": StructureModality(recipe.graph)}
     return StoreData(prepared.store, recipe.windows, modalities, bank, PLAIN, ())
-
-
-def check_graphs(store: Store, recipe: PredictorRecipe) -> None:
-    """Refuses a store whose graphs are not those that the recipe reads; further features do no harm.
-
-    Raises:
-        MismatchError: they are not.
-    """
-    if "structure" not in recipe.windows:
-        return
-    made, wanted = store.info["job"]["settings"]["structure"], to_json(recipe.graph)
-    missing = [e for e in wanted["extras"] if e not in made["extras"]]
-    if missing or {**made, "extras": []} != {**wanted, "extras": []}:
-        raise MismatchError(
-            f"{store.folder} was prepared with graph settings {made}, the recipe wants {wanted}. "
-            "Run 'prismat prepare' with the recipe's settings into another folder."
-        )
 
 
 def train_with_baseline(

@@ -27,7 +27,7 @@ from prismat.model import JointModel
 from prismat.objectives.base import Loss, Objective
 from prismat.training.auxiliary import Auxiliary, Term
 from prismat.training.distributed import World
-from prismat.training.replay import Randomness, buffers_kept, seeded
+from prismat.training.replay import Randomness, buffers_kept, own_streams, seeded
 from prismat.training.watch import warnings_for
 
 Rows = Int[np.ndarray, " n"]
@@ -161,11 +161,8 @@ class ContrastiveLearner:
         world = self.world
         own = world.share(rows)
         if world.size > 1:
-            # Streams of this rank and batch alone: nothing but ``rng`` must be known to go on with them.
-            seed = int(rng.integers(2**62))
+            rng, seed = own_streams(rng, world.rank)
             step = replace(step, seed=seed)
-            rng = np.random.default_rng((seed, world.rank))
-            torch.manual_seed(int(rng.integers(2**62)))
         chunks = self._chunks(own, rng)
         same = self.data.same(rows).to(world.device)
         return self._plain(chunks[0], same, step) if len(chunks) == 1 else self._cached(chunks, same, step)

@@ -4,6 +4,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 
@@ -25,6 +26,22 @@ class Randomness:
         torch.set_rng_state(self.cpu)
         if self.cuda is not None:
             torch.cuda.set_rng_state(self.cuda, device)
+
+
+def own_streams(rng: np.random.Generator, rank: int) -> tuple[np.random.Generator, int]:
+    """Streams of one rank and one batch alone: nothing but the common ``rng`` must be known to go on.
+
+    Args:
+        rng: in the same state on all ranks; one number is drawn from it.
+        rank: of this process.
+
+    Returns:
+        The rank's generator of views, and a seed that all ranks share. Torch's generators are seeded too.
+    """
+    seed = int(rng.integers(2**62))
+    own = np.random.default_rng((seed, rank))
+    torch.manual_seed(int(own.integers(2**62)))
+    return own, seed
 
 
 @contextmanager

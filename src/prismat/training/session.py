@@ -11,10 +11,9 @@ import torch
 from jaxtyping import Int
 
 from prismat.api import Prismat, Shapes
-from prismat.errors import BadInputError, MismatchError
+from prismat.errors import BadInputError
 from prismat.files import digest, write_json, write_text
 from prismat.modalities.text import MAX_TOKENS, train_tokenizer
-from prismat.modalities.windows import MEASURED
 from prismat.packaged import cache_dir
 from prismat.recipes.base import Job, Recipe, SplitConfig
 from prismat.recipes.build import (
@@ -34,6 +33,7 @@ from prismat.training.learner import ContrastiveLearner
 from prismat.training.loop import Outcome, Progress, TrainConfig, Trainer
 from prismat.training.records import Records, property_labels, read_records
 from prismat.training.state import check_job
+from prismat.training.store_checks import check_store
 from prismat.training.text_bank import build_text_bank, build_token_bank, training_lexicon, view_texts
 from prismat.training.tracking import Tracker
 from prismat.training.windows import StoreData, TextBank, TokenBank
@@ -227,7 +227,7 @@ def train(
         MismatchError: the store was prepared with other settings, or the folder holds another job.
     """
     recipe = job.recipe
-    _check_store(prepared.store, recipe)
+    check_store(prepared.store, recipe)
     seed_everything(job.train.seed)
     used = as_used(recipe, text.reader.describe() if text.reader else None)
     model = build_model(used, text.shapes.embedding_width, text.shapes.vocabulary)
@@ -300,56 +300,6 @@ def store_data(
     if "properties" in recipe.windows:
         labels.append(property_labels(records.table["properties"], recipe.measured.properties))
     return StoreData(prepared.store, recipe.windows, prismat.modalities, text.bank, views, labels)
-
-
-def _check_store(store: Store, recipe: Recipe) -> None:
-    """Refuses a store whose graphs, wavelength or measured profiles are not what the recipe reads."""
-    made = store.info["job"]["settings"]
-    if missing := [e for e in recipe.graph.extras if e not in made["structure"]["extras"]]:
-        raise MismatchError(
-            f"{store.folder} was prepared without {' and '.join(missing)}, which its encoder reads. "
-            f"Run 'prismat prepare --settings.structure.extras {' '.join(missing)}' into another folder."
-        )
-    _check_views(made, recipe, store)
-    checks: list[tuple[str, object, object]] = [
-        ("graph settings", *_graphs(made["structure"], to_json(recipe.graph)))
-    ]
-    wanted = to_json(recipe.measured)
-    checks += [(f"{w} settings", made["measured"][w], wanted[w]) for w in MEASURED if w in recipe.windows]
-    is_drawn = "image" in recipe.windows and recipe.measured.image.source == "xrd"
-    if "xrd" in recipe.windows or is_drawn:
-        checks.append(("the wavelength", made["xrd"]["wavelength"], recipe.profile.wavelength))
-        if store.lengths("xrd.profile").any():
-            there, wanted = ({**g, "wavelength": 0} for g in (made["profile"], to_json(recipe.profile)))
-            checks.append(("profile settings", there, wanted))
-    for what, there, wanted in checks:
-        if there != wanted:
-            raise MismatchError(
-                f"{store.folder} was prepared with {what} {there}, the recipe wants {wanted}. "
-                "Run 'prismat prepare' with the recipe's settings into another folder."
-            )
-
-
-def _check_views(made: dict, recipe: Recipe, store: Store) -> None:
-    """Refuses views that need what the store does not hold."""
-    if recipe.reads_texture and not made["xrd"].get("texture", False):
-        raise MismatchError(
-            f"{store.folder} was prepared without the directions of its lines, which texture needs. "
-            "Run 'prismat prepare --settings.xrd.texture' into another folder."
-        )
-    structure = recipe.views.structure
-    if structure and structure.needs_full_graph and made["structure"]["reduced"]:
-        raise MismatchError(
-            f"{store.folder} holds graphs reduced by symmetry, which coordinate noise breaks. "
-            "Run 'prismat prepare --settings.structure.no-reduced' into another folder, and train with "
-            "'--job.recipe.graph.no-reduced'."
-        )
-
-
-def _graphs(there: dict, wanted: dict) -> tuple[dict, dict]:
-    """Both settings of graphs; further features in the store do no harm."""
-    extras = [e for e in there["extras"] if e in wanted["extras"]]
-    return {**there, "extras": extras}, wanted
 
 
 def peak_memory_mb() -> float:

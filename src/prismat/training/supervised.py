@@ -12,6 +12,7 @@ from prismat.errors import BadInputError
 from prismat.objectives.base import Loss
 from prismat.training.distributed import World
 from prismat.training.learner import Step
+from prismat.training.replay import own_streams
 
 Rows = Int[np.ndarray, " n"]
 
@@ -84,9 +85,7 @@ class SupervisedLearner:
         self._model.train()
         world, own = self.world, self.world.share(rows)
         if world.size > 1:
-            # Streams of this rank and batch alone: nothing but ``rng`` must be known to go on with them.
-            rng = np.random.default_rng((int(rng.integers(2**62)), world.rank))
-            torch.manual_seed(int(rng.integers(2**62)))
+            rng, _ = own_streams(rng, world.rank)
         size, total, found = self.chunk or len(own), 0.0, []
         for part in np.split(own, range(size, len(own), size)):
             predicted = self._predict(part, rng)

@@ -1,9 +1,9 @@
 """Features of every text of a store, computed once before training."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from prismat.errors import BadInputError
 from prismat.modalities.chemistry_text import FLAGS, LEXICON, chemistry_channels, parse_chemistry
@@ -60,19 +60,26 @@ def build_text_bank(
     model that always finds the answer there would learn to look nowhere else.
     """
     views = view_texts(records, chances, first)
-    distinct = sorted({t for texts in views.values() for t in texts if t})
-    position = {t: i for i, t in enumerate(distinct)}
+    embedding, index = embed_distinct(list(views.values()), reader, progress)
     own = np.zeros(len(records), dtype=bool)
     own[train] = True
     chemistry = [_channels(texts, records, own, reader.lexicon) for texts in views.values()]
-    return TextBank(
-        names=tuple(views),
-        # A last row of zeros is what index −1 finds: also in a store that holds no text at all.
-        embedding=np.pad(reader.embed(distinct, progress).astype(np.float32), ((0, 1), (0, 0))),
-        chemistry=np.stack(chemistry),
-        index=np.array([[position.get(t, -1) for t in texts] for texts in views.values()]),
-        lexicon=LEXICON_COLUMNS,
-    )
+    return TextBank(tuple(views), embedding, np.stack(chemistry), index, LEXICON_COLUMNS)
+
+
+def embed_distinct(
+    views: Sequence[Sequence[str]],
+    reader: FrozenReader,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Float[np.ndarray, "rows width"], Int[np.ndarray, "views records"]]:
+    """Embeddings of the distinct texts, and the row of every view's texts.
+
+    The last row is zeros, which is what −1, the index of no text, finds: also where there is no text at all.
+    """
+    distinct = sorted({t for texts in views for t in texts if t})
+    position = {t: i for i, t in enumerate(distinct)}
+    embedding = np.pad(reader.embed(distinct, progress).astype(np.float32), ((0, 1), (0, 0)))
+    return embedding, np.array([[position.get(t, -1) for t in texts] for texts in views])
 
 
 def _channels(texts: list[str], records: Records, is_train: np.ndarray, lexicon: Lexicon) -> np.ndarray:
