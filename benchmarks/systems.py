@@ -114,7 +114,7 @@ def job_of(name: str, store: Store, options: Options, seed: int) -> Job:
     """As the command line makes it, with the common number of steps."""
     recipe, windows = RUNS[name]
     job = system_job(recipe)
-    job = at_laptop_scale(replace(job, recipe=with_windows(job.recipe, windows, store)))
+    job = at_laptop_scale(replace(job, recipe=with_windows(job.recipe, windows, store)), pictures=False)
     train = replace(job.train, steps=options.steps, evaluate_every=options.steps // 4, seed=seed)
     job = replace(job, train=train)
     if "text" not in windows:

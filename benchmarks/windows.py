@@ -88,7 +88,7 @@ def run(case: Case, options: Options) -> dict:
     """One pair of windows on its data."""
     source, settings, windows = source_of(case, options)
     store = prepare(source, options.out / case / "store", settings)
-    job = at_laptop_scale(replace(Job(), recipe=with_windows(Job().recipe, windows, store)))
+    job = at_laptop_scale(replace(Job(), recipe=with_windows(Job().recipe, windows, store)), pictures=False)
     prepared = open_prepared(store, job.split)
     evaluator = test_evaluator(prepared, job)
     judged = judge(train_recipe(prepared, job, options.out / case / "run"), evaluator)

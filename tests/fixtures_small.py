@@ -7,6 +7,8 @@ import pytest
 
 import helpers_small as small
 from helpers_cli import TINY, call
+from helpers_server import FakeServer
+from prismat.fetch.client import Client, ClientSettings
 from prismat.prepare import PrepareSettings, prepare
 from prismat.recipes.base import Job
 from prismat.search.engine import SearchEngine
@@ -94,7 +96,7 @@ def commanded(tmp_path_factory) -> Commanded:
     root = tmp_path_factory.mktemp("commanded")
     files, store, run = small.write_folder(root / "files"), root / "store", root / "run"
     (files / "broken.cif").write_text("data_broken\n")
-    source = ("--data.source", "folder", "--data.path", files, "--data.licence", "CC0", "--out", store)
+    source = ("folder", "--path", files, "--licence", "CC0", "--out", store)
     said = {
         "prepare": call("prepare", *source, "--settings.workers", 1),
         "train": call("train", "--store", store, "--out", run, *TINY),
@@ -102,3 +104,17 @@ def commanded(tmp_path_factory) -> Commanded:
         "index": call("index", "--store", store, "--run", run),
     }
     return Commanded(files, store, run, said)
+
+
+@pytest.fixture
+def server():
+    """A local HTTP server; see ``helpers_server``."""
+    fake = FakeServer()
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def client():
+    """A client that never waits."""
+    return Client(ClientSettings(per_second=1e6, attempts=3, timeout=5.0), sleep=lambda _: None)

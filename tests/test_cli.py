@@ -6,7 +6,10 @@ import pytest
 from helpers_cli import call
 from prismat import cli, commands
 
-VERBS = ("quickstart", "prepare", "train", "evaluate", "embed", "index", "search", "doctor")
+VERBS = (
+    *("quickstart", "prepare", "describe", "compute", "compare", "train", "evaluate", "embed", "index"),
+    *("search", "doctor"),
+)
 
 
 def test_help_lists_every_verb():

@@ -106,3 +106,13 @@ def test_alternatives_of_one_position_may_lie_close():
     check(Crystal(SALT.lattice, frac, (((1, 0.5),), ((1, 0.5),))))
     with pytest.raises(BadInputError, match="on top of each other"):
         check(Crystal(SALT.lattice, frac, (((1, 0.5),), ((1, 0.6),))))
+
+
+def test_a_long_rhombohedral_cell_is_not_flat():
+    """Primitive cell of a hexagonal one with c much longer than a: three nearly parallel edges."""
+    a, c = 4.0, 72.0
+    hexagonal = np.array([[a, 0, 0], [-a / 2, a * np.sqrt(3) / 2, 0], [0, 0, c]])
+    lattice = np.array([[2, 1, 1], [-1, 1, 1], [-1, -2, 1]]) / 3 @ hexagonal
+    assert abs(np.linalg.det(lattice)) < 0.05 * np.prod(np.linalg.norm(lattice, axis=1))
+    crystal = Crystal(lattice, np.zeros((1, 3)), (((29, 1.0),),))
+    assert check(crystal) is crystal

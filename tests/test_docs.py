@@ -195,7 +195,7 @@ def test_the_tree_names_every_file():
 
 
 def test_the_table_of_the_data_page_works(tmp_path):
-    text = (DOCS / "data.md").read_text(encoding="utf-8")
+    text = (DOCS / "sources" / "folder.md").read_text(encoding="utf-8")
     (tmp_path / "table.csv").write_text(re.search(r"```csv\n(.*?)```", text, re.DOTALL)[1], encoding="utf-8")
     (tmp_path / "salt").mkdir()
     (tmp_path / "salt" / "halite.cif").write_text(to_cif(crystals()["NaCl"]), encoding="utf-8")

@@ -3,10 +3,11 @@ import os
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 
 import pytest
 
-from prismat import packaged
+from prismat import packaged, packaged_archives
 from prismat.errors import BadInputError
 from prismat.packaged import (
     AMCSD,
@@ -54,7 +55,7 @@ def pip(tmp_path, monkeypatch):
         make_wheel(__import__("pathlib").Path(folder), content)
         return subprocess.CompletedProcess(command, 0, "", "")
 
-    monkeypatch.setattr(packaged.subprocess, "run", run)
+    monkeypatch.setattr(packaged_archives.subprocess, "run", run)
     run.calls, run.content = calls, content
     return run
 
@@ -144,22 +145,20 @@ def test_installed_file_is_used_without_import(tmp_path, monkeypatch, pip):
     assert "toy_data" not in sys.modules
 
 
-def test_other_installed_version_is_refused(tmp_path, monkeypatch, pip):
+def test_other_installed_version_is_passed_over(tmp_path, monkeypatch, pip):
     package = tmp_path / "site" / "toy_data"
     (package / "model").mkdir(parents=True)
     (package / "__init__.py").touch()
     (package / "model" / "a.json").write_bytes(b"newer")
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    found = hashlib.sha256(b"newer").hexdigest()
-    with pytest.raises(
-        BadInputError, match=rf"{found}, and {toy().sha256}.*pip install --no-deps toy-data==1\.0"
-    ):
-        locate(toy(), tmp_path / "cache")
+    assert locate_present(toy(), tmp_path / "cache") is None
+    assert locate(toy(), tmp_path / "cache").read_bytes() == CONTENT["toy_data/model/a.json"]
+    assert (package / "model" / "a.json").read_bytes() == b"newer"
 
 
 def test_no_pip(tmp_path, monkeypatch):
-    real = packaged.find_spec
-    monkeypatch.setattr(packaged, "find_spec", lambda name: None if name == "pip" else real(name))
+    real = packaged_archives.find_spec
+    monkeypatch.setattr(packaged_archives, "find_spec", lambda name: None if name == "pip" else real(name))
     with pytest.raises(BadInputError, match="this Python has no pip"):
         locate(toy(), tmp_path)
 
@@ -168,13 +167,13 @@ def test_timeout(tmp_path, monkeypatch):
     def run(command, **options):
         raise subprocess.TimeoutExpired(command, options["timeout"])
 
-    monkeypatch.setattr(packaged.subprocess, "run", run)
+    monkeypatch.setattr(packaged_archives.subprocess, "run", run)
     with pytest.raises(BadInputError, match="no answer within 900 s"):
         locate(toy(), tmp_path)
 
 
 def test_pip_without_wheel(tmp_path, monkeypatch):
-    monkeypatch.setattr(packaged.subprocess, "run", lambda *a, **k: None)
+    monkeypatch.setattr(packaged_archives.subprocess, "run", lambda *a, **k: None)
     with pytest.raises(BadInputError, match="pip left 0 wheels"):
         locate(toy(), tmp_path)
 
@@ -275,5 +274,17 @@ def test_installed_folder_is_used_without_import(tmp_path, monkeypatch, pip):
     assert locate_folder(folder, tmp_path / "cache") == package / "model"
     assert not pip.calls
     (package / "model" / "a.json").write_bytes(b"newer")
-    with pytest.raises(BadInputError, match=r"pip install --no-deps toy-data==1\.0"):
+    assert (
         locate_folder(folder, tmp_path / "cache")
+        == tmp_path / "cache" / "toy-data-1.0" / "toy_data" / "model"
+    )
+    assert len(pip.calls) == 1
+
+
+def test_only_files_of_one_name(tmp_path, pip):
+    folder = replace(toy_folder(tmp_path), only="a.json")
+    folder = replace(folder, sha256=folder_sha256(tmp_path / "original", "a.json"))
+    path = locate_folder(folder, tmp_path / "cache")
+    assert [p.name for p in path.iterdir()] == ["a.json"]
+    (path / "other").touch()
+    assert locate_folder_present(folder, tmp_path / "cache") == path

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import helpers_crystals as real
-import prismat.prepare
+import prismat.engines
 from helpers_source import FewCrystals
 from prismat.crystal import Crystal
 from prismat.errors import BadInputError, PrismatError
@@ -55,14 +55,14 @@ class InlinePool:
 
 @pytest.fixture
 def inline(monkeypatch):
-    monkeypatch.setattr(prismat.prepare, "ProcessPoolExecutor", InlinePool)
+    monkeypatch.setattr(prismat.engines, "ProcessPoolExecutor", InlinePool)
 
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     """The unbroken store, made in this process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prismat.prepare, "ProcessPoolExecutor", InlinePool)
+        patch.setattr(prismat.engines, "ProcessPoolExecutor", InlinePool)
         return prepare(FewCrystals(), tmp_path_factory.mktemp("reference") / "store", SETTINGS)
 
 

@@ -21,7 +21,7 @@ def write_store(folder, shards):
         table = pa.table({"id": pa.array([f"r{number + i}" for i in range(len(rows))], pa.string())})
         arrays = [np.array(r, dtype=np.float32).reshape(-1, 3) for r in rows]
         packed = {"a.x": pack(arrays), "a.n": pack([a[:, 0].astype(np.int16) for a in arrays])}
-        write_shard(folder / name, table, packed, [{"id": "bad", "reason": "Å"}])
+        write_shard(folder / name, table, packed, [{"id": "bad", "reason": "Å"}], [None] * table.num_rows)
         described.append({"name": name, "rows": len(rows), "hash": "h"})
         number += len(rows)
     write_json(folder / "store.json", {"schema_version": SCHEMA_VERSION, "hash": "h", "shards": described})

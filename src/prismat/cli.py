@@ -24,7 +24,7 @@ def main() -> None:
             _commands(),
             prog="prismat",
             description="Materials search across modalities.",
-            config=(tyro.conf.AvoidSubcommands,),
+            config=(tyro.conf.CascadeSubcommandArgs,),
         )
         command.run()
     except PrismatError as error:
@@ -46,6 +46,9 @@ def _commands() -> Any:
     verbs = {
         "quickstart": c.Quickstart,
         "prepare": c.Prepare,
+        "describe": c.Describe,
+        "compute": c.Compute,
+        "compare": c.Compare,
         "train": c.Train,
         "evaluate": c.Evaluate,
         "embed": c.Embed,

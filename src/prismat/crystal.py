@@ -13,8 +13,16 @@ Site = tuple[tuple[int, float], ...]
 """What sits on one site: ((atomic number, occupancy), …), heaviest element last."""
 
 MAX_SITES = 500
+FLAT = 0.05
+"""A cell of a smaller share of the volume that its edges could enclose is no crystal's."""
+FLATTEST = 1e-6
+"""No basis helps a cell of less than this share."""
+LEAST_EDGE = 1.5
+"""Å."""
 MIN_DISTANCE = 0.6
 """Å. Sites closer than this must be alternatives of one position (occupancies sum to ≤ 1)."""
+_MOST_PAIRED = 128
+"""Sites up to which all pairs are compared at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +136,25 @@ def element_site(symbol: str) -> Site:
     return ((atomic_number(symbol), 1.0),)
 
 
+def _is_flat(lattice: Float[np.ndarray, "3 3"]) -> bool:
+    """Whether the shortest basis of a lattice, too, encloses little or has an edge that no crystal has."""
+    fullness = _fullness(lattice)
+    if fullness >= FLAT or fullness < FLATTEST:
+        return fullness < FLAT
+    from pymatgen.core import Lattice
+
+    try:
+        reduced = np.array(Lattice(lattice).get_lll_reduced_lattice().matrix)
+    except (ValueError, ArithmeticError, np.linalg.LinAlgError):
+        return True
+    return _fullness(reduced) < FLAT or float(np.linalg.norm(reduced, axis=1).min()) < LEAST_EDGE
+
+
+def _fullness(lattice: Float[np.ndarray, "3 3"]) -> float:
+    """Volume over that of a right-angled cell with the same edges."""
+    return float(abs(np.linalg.det(lattice)) / np.prod(np.linalg.norm(lattice, axis=1)))
+
+
 def check(crystal: Crystal, max_sites: int = MAX_SITES) -> Crystal:
     """Refuses cells that no diffraction experiment could have given.
 
@@ -148,7 +175,7 @@ def check(crystal: Crystal, max_sites: int = MAX_SITES) -> Crystal:
     if not crystal.periodic:
         _check_overlap(crystal)
         return crystal
-    if lengths.min() < 1.5 or lengths.max() > 200 or crystal.volume < 0.05 * float(np.prod(lengths)):
+    if lengths.min() < LEAST_EDGE or lengths.max() > 200 or _is_flat(crystal.lattice):
         raise BadInputError(
             f"absurd cell: edges {lengths.round(3).tolist()} Å, volume {crystal.volume:.2f} Å³",
             field="lattice",
@@ -158,10 +185,28 @@ def check(crystal: Crystal, max_sites: int = MAX_SITES) -> Crystal:
     return crystal
 
 
+def _is_apart(crystal: Crystal) -> bool:
+    """Whether surely no two atoms are close: quick for small cells, where a list of neighbours is not.
+
+    A vector shorter than MIN_DISTANCE has fractional coordinates below MIN_DISTANCE / height. Where all
+    heights of the cell exceed twice that distance, these are below ½, so that the image given by rounding is
+    the only one to look at.
+    """
+    heights = 1 / np.linalg.norm(np.linalg.inv(crystal.lattice), axis=0)
+    if len(crystal) > _MOST_PAIRED or not crystal.periodic or heights.min() <= 2.01 * MIN_DISTANCE:
+        return False
+    delta = crystal.frac[:, None] - crystal.frac
+    delta -= np.round(delta)
+    vectors = (delta @ crystal.lattice)[~np.eye(len(crystal), dtype=bool)]
+    return bool((np.einsum("pi,pi->p", vectors, vectors) > (1.001 * MIN_DISTANCE) ** 2).all())
+
+
 def _check_overlap(crystal: Crystal) -> None:
     """Atoms closer than MIN_DISTANCE must be alternatives of one position."""
     from prismat.neighbors import neighbor_pairs
 
+    if _is_apart(crystal):
+        return
     pairs = neighbor_pairs(crystal.lattice, crystal.frac, MIN_DISTANCE, crystal.periodic)
     if not len(pairs.i):
         return

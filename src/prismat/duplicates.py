@@ -41,10 +41,12 @@ def duplicate_structures(
         ],
         axis=1,
     )
+    # Equal rows are compared once: of a thousand there would be half a million pairs.
+    scaled, inverse = np.unique(scaled, axis=0, return_inverse=True)
     links = KDTree(scaled).query_pairs(1.0, p=np.inf, output_type="ndarray")
-    n = len(fractions)
+    n = len(scaled)
     graph = coo_matrix((np.ones(len(links), dtype=bool), (links[:, 0], links[:, 1])), shape=(n, n))
-    return connected_components(graph, directed=False)[1].astype(np.int64)
+    return connected_components(graph, directed=False)[1][inverse.ravel()].astype(np.int64)
 
 
 def text_labels(texts: Sequence[str]) -> Int[np.ndarray, " records"]:

@@ -1,5 +1,6 @@
 """Crystals from any form a user may have: objects, files and text; and back to CIF text."""
 
+import codecs
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from prismat.material import StructureLike
 
 MAX_BYTES = 50_000_000
+MAX_COORDINATE = 1e5
 _CIF, _POSCAR, _XYZ = "CIF", "POSCAR", "XYZ"
 
 
@@ -41,9 +43,21 @@ def read_crystal(source: "StructureLike", record: str = "", max_sites: int = MAX
     if not record and _is_path(source):
         record = str(source)
     try:
-        return check(_convert(source, max_sites), max_sites)
+        return check(_within(_convert(source, max_sites)), max_sites)
     except BadInputError as error:
         raise (error.at(record) if record else error) from error.__cause__
+
+
+def _within(crystal: Crystal) -> Crystal:
+    """Coordinates for which lists of neighbours can be made: they end the process at larger ones."""
+    farthest = float(np.abs(crystal.frac).max(initial=0))
+    if np.isfinite(farthest) and farthest > MAX_COORDINATE:
+        raise BadInputError(
+            f"a coordinate of {farthest:g}, beyond {MAX_COORDINATE:g}",
+            field="coordinates",
+            remedy="Check units (Å, or fractions of the cell).",
+        )
+    return crystal
 
 
 def _is_path(source: object) -> bool:
@@ -80,13 +94,15 @@ def _kind_of(path: Path) -> str | None:
 
 
 def _read_text(path: Path) -> str:
-    """Text of a file; bytes that are no UTF-8 (old CIFs' names and comments) are replaced."""
+    """Text of a file: UTF-16 with its mark, else UTF-8; what is neither (names in old CIFs) is replaced."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise BadInputError(
                 f"the file is larger than {MAX_BYTES // 1_000_000} MB", field="file", remedy="Split it."
             )
-        return path.read_bytes().decode("utf-8", errors="replace")
+        content = path.read_bytes()
+        is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return content.decode("utf-16" if is_wide else "utf-8-sig", errors="replace")
     except (OSError, ValueError) as error:
         raise BadInputError(
             f"cannot open {str(path)[:200]!r}",

@@ -17,6 +17,8 @@ from prismat.poscar import crystal_from_poscar
 MAX_BYTES = 600_000_000
 MAX_VALUES = 1 << 25
 """Grid points: 322³. Larger grids gain nothing for a network of 32³ and cost gigabytes."""
+MAX_VALUE = 1e30
+"""Larger numbers are no density, and their sums overflow."""
 MAX_HEADER = 1_000_000
 """Bytes within which the grid's dimensions must come."""
 BOHR = 0.529177210903
@@ -231,6 +233,13 @@ def _block(
             record=record,
             field=_FIELD,
             remedy="Look for *** or cut lines, and write the density again.",
+        )
+    if (np.isfinite(values) & (np.abs(values) > MAX_VALUE)).any():
+        raise BadInputError(
+            f"a value beyond {MAX_VALUE:g}",
+            record=record,
+            field=_FIELD,
+            remedy="The file is damaged; write the density again.",
         )
     return values, end
 

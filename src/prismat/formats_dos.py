@@ -15,6 +15,8 @@ from prismat.vasprun import Vasprun, read_vasprun
 
 MAX_BYTES = 50_000_000
 MAX_HEADER_LINES = 200
+MAX_ATOMS = 1_000_000
+"""Larger numbers, and negative ones, tell nothing of the cell: the number of atoms is then unknown."""
 
 Spin = Literal["summed", "up", "down"]
 
@@ -22,6 +24,7 @@ _SEPARATOR = re.compile(r"[\s,;]+")
 _COMMENTS = ("#", "!", "@", "%")
 # Fortran leaves the E out of an exponent of three digits: 0.1234-104.
 _SHORT_EXPONENT = re.compile(r"(?<=\d)([+-]\d{3})$")
+_POINTS = re.compile(r"[0-9]{1,7}")
 _SIGMA = re.compile(r"#\s*sigma\s*=\s*([-+.0-9eE]+)", re.IGNORECASE)
 
 
@@ -120,18 +123,18 @@ def parse_doscar(text: str, record: str = "", spin: Spin = "summed") -> Dos:
         )
     table = np.array(rows)
     density = _of_spin(table[:, 1 : 1 + table.shape[1] // 2].T, spin, record)
-    n_atoms = int(atoms[1] if len(atoms) > 1 else 0)
+    n_atoms = int(atoms[1]) if len(atoms) > 1 and 0 <= atoms[1] <= MAX_ATOMS else 0
     return Dos(table[:, 0] - fermi, density, zero="fermi", spin=spin, n_atoms=n_atoms)
 
 
 def _header(line: str, record: str) -> tuple[int, float]:
     """Number of points and Fermi level from E(max), E(min), NEDOS, E(fermi), 1.0."""
     words = line.split()
-    if len(words) < 4 or not words[2].isdigit():
+    if len(words) < 4 or not _POINTS.fullmatch(words[2]):
         # Five-digit numbers of points touch their neighbours: fields of 16, 16, 5 and 16 characters.
         words = [line[:16], line[16:32], line[32:37].strip(), line[37:53]]
     fermi = _number(words[3])
-    if not words[2].isdigit() or fermi is None or not np.isfinite(fermi):
+    if not _POINTS.fullmatch(words[2]) or fermi is None or not np.isfinite(fermi):
         raise BadInputError(
             f"line 6 is not E(max), E(min), NEDOS, E(fermi): {line[:60]!r}",
             record=record,

@@ -41,7 +41,7 @@ def crystal_from_poscar(text: str, max_sites: int = MAX_SITES) -> Crystal:
         points = _fractional(points * _scales(lines[1], lines[2:5]), lattice)
     elif mode != "d":
         raise BadInputError(
-            f"unknown coordinate mode {lines[start : start + 1]!r}",
+            f"unknown coordinate mode {[line[:40] for line in lines[start : start + 1]]!r}",
             field=f"POSCAR line {start + 1}",
             remedy="Write Direct or Cartesian.",
         )
@@ -96,6 +96,8 @@ def _fractional(points: Float[np.ndarray, "atoms 3"], lattice: Float[np.ndarray,
 def _species(symbols: str, counts: str) -> tuple[list[str], list[int]]:
     """Symbols without the suffix of their pseudopotential (Fe_pv, Fe/6a3f…), and how many of each."""
     names = [re.split(r"[_/]", name)[0] for name in symbols.split()]
+    if any(len(name) > 8 for name in names):
+        raise BadInputError("a symbol too long", field="POSCAR line 6", remedy="Write symbols such as Na.")
     if names and names[0].isdigit():
         raise BadInputError(
             "the elements are not named (VASP 4 format)",

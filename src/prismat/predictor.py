@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from prismat.prepare import describe
 from prismat.recipes.crysmmnet import FrozenTextConfig, PredictorRecipe, build_predictor
 from prismat.recipes.serial import from_json, to_json
 from prismat.text_reader import FrozenReader
+from prismat.texts.template import Variant, describe_cell
 
 if TYPE_CHECKING:
     from prismat.material import StructureLike
@@ -139,6 +140,9 @@ class Predictor:
         ]
         return Prediction(self.target.spec.name, self.target.unit, np.concatenate(values))
 
+    def _described(self, cells: list[StandardCell]) -> list[str]:
+        return [description(cell, self.recipe.text.view) for cell in cells]
+
     def _check_given(self, structures: Sequence | None, texts: Sequence[str] | None) -> None:
         windows = self.recipe.windows
         problem, remedy = "", ""
@@ -169,7 +173,7 @@ class Predictor:
             features = [self.modality.featurize_cell(cell) for cell in cells]
             batches["structure"] = self.modality.collate(pack_features(self.modality.columns, features))
         if self.reader is not None:
-            words = [check_query(t) for t in texts] if texts is not None else [description(c) for c in cells]
+            words = [check_query(t) for t in texts] if texts is not None else self._described(cells)
             batches["text"] = self.reader.read(words)
         device = next(self.model.parameters()).device
         with torch.inference_mode():
@@ -195,8 +199,21 @@ class Predictor:
             write_json(temporary / "config.json", config)
 
 
-def description(cell: StandardCell) -> str:
-    """The words of a structure alone, those that ``description_view`` has for it in a store."""
+def description(cell: StandardCell, view: str = "description") -> str:
+    """The words of a structure alone, those that a store has for it under this view.
+
+    Raises:
+        BadInputError: words that do not follow from the structure.
+    """
+    variant = next((known for known in get_args(Variant) if known == view), None)
+    if variant is not None:
+        return describe_cell(cell, variant)
+    if view != "description":
+        raise BadInputError(
+            f"this model reads {view!r}, which does not follow from the structure",
+            field="texts",
+            remedy="Give one text per structure.",
+        )
     row = describe(Material("", cell.primitive), cell)
     # A store keeps fractions in single precision, and their order decides that of the words.
     row["fractions"] = np.float32(row["fractions"])

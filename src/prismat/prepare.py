@@ -4,21 +4,19 @@ import errno
 import itertools
 import json
 import logging
-import os
 import shutil
-import signal
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from prismat.crystal import Crystal
+from prismat.engines import EngineName, ShardJob, make_engine
 from prismat.errors import BadInputError, PrismatError
 from prismat.files import digest, write_json, write_text
 from prismat.material import Material, Reject
@@ -29,7 +27,7 @@ from prismat.modalities.structure import StructureModality, StructureSettings
 from prismat.modalities.windows import MEASURED, MeasuredSettings, make_modalities
 from prismat.modalities.xrd import XrdSettings
 from prismat.ragged import Packed
-from prismat.sources.base import Source
+from prismat.sources.base import Remote, Source
 from prismat.store import SCHEMA_VERSION, Store, write_shard
 
 logger = logging.getLogger(__name__)
@@ -48,6 +46,7 @@ class PrepareSettings:
         measured: images, densities of states and charge densities, likewise.
         shard_rows: source rows per shard; a killed job repeats at most this many.
         workers: processes; 0 for one per processor, 1 for none but this one.
+        engine: what runs them: a pool on this machine, or Ray, on a cluster (extra ``scale``).
     """
 
     structure: StructureSettings = StructureSettings()
@@ -56,6 +55,7 @@ class PrepareSettings:
     measured: MeasuredSettings = field(default_factory=MeasuredSettings)
     shard_rows: int = 512
     workers: int = 0
+    engine: EngineName = "processes"
 
 
 def prepare(
@@ -64,12 +64,15 @@ def prepare(
     """Writes a store, or goes on with one that was interrupted.
 
     Shards are idempotent: one that is there was written whole and is kept. A folder that holds another
-    source or other settings is refused.
+    source or other settings is refused. A source that fetches does so first.
 
     Raises:
+        FetchError: a source cannot be had.
         BadInputError: the source is empty, or the folder belongs to another job.
     """
     folder = Path(folder)
+    if isinstance(source, Remote):
+        source.obtain()
     job = _job(source, settings)
     if (folder / "store.json").is_file():
         store = Store(folder)
@@ -85,6 +88,7 @@ def prepare(
 def _job(source: Source, settings: PrepareSettings) -> dict:
     described = asdict(settings)
     described.pop("workers")
+    described.pop("engine")
     # Properties stay in the table and are chosen by the recipe.
     described["measured"].pop("properties")
     # Stores from before lines told of texture are those of today without it.
@@ -148,56 +152,19 @@ def _explained(folder: Path) -> Generator[None]:
 def _shard_jobs(
     source: Source, folder: Path, settings: PrepareSettings, wanted: Sequence[tuple[int, int]]
 ) -> Iterator[int]:
-    """Makes shards, in this process or in several, and yields the size of each as it is done."""
-    if settings.workers == 1:
-        for number, start in wanted:
-            yield write_one(source, start, folder / _name(number), settings)
-        return
-    # Spawned, not forked: forking a process that runs threads can lock up the child.
-    pool = ProcessPoolExecutor(
-        settings.workers or None, mp_context=get_context("spawn"), initializer=_start_worker
-    )
-    with pool:
-        with _one_thread_each():
-            jobs = [pool.submit(write_one, source, s, folder / _name(n), settings) for n, s in wanted]
-        try:
-            for job in as_completed(jobs):
-                yield job.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    """Makes shards with the engine chosen, and yields the size of each as it is done."""
+    jobs = [ShardJob(write_one, source, start, folder / _name(n), settings) for n, start in wanted]
+    yield from make_engine(settings.engine, settings.workers).run(jobs)
 
 
 def _name(number: int) -> str:
     return f"shard-{number:05d}"
 
 
-def _start_worker() -> None:
-    """Workers leave Ctrl-C to the parent, which stops them, and keep quiet."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.getLogger("moyo").setLevel(logging.ERROR)
-
-
-@contextmanager
-def _one_thread_each() -> Generator[None]:
-    """Processes started meanwhile run their linear algebra on one thread: there is one for each processor."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
 def write_one(source: Source, start: int, folder: Path, settings: PrepareSettings) -> int:
     """Makes one shard from source rows start … start + shard_rows − 1; returns its number of records."""
     modalities = stored_modalities(settings)
-    rows, rejects = [], []
+    rows, rejects, crystals = [], [], []
     features: dict[str, list[Features | None]] = {window: [] for window in modalities}
     for item in source.read(start, start + settings.shard_rows):
         record = item if isinstance(item, Reject) else _featurize(item, modalities)
@@ -205,12 +172,13 @@ def write_one(source: Source, start: int, folder: Path, settings: PrepareSetting
             rejects.append(asdict(record))
             continue
         rows.append(record[0])
+        crystals.append(record[2])
         for window, found in record[1].items():
             features[window].append(found)
     packed: Packed = {}
     for window, modality in modalities.items():
         packed |= pack_features(modality.columns, features[window])
-    write_shard(folder, pa.Table.from_pylist(rows, schema=TABLE), packed, rejects)
+    write_shard(folder, pa.Table.from_pylist(rows, schema=TABLE), packed, rejects, crystals)
     return len(rows)
 
 
@@ -222,8 +190,8 @@ def stored_modalities(settings: PrepareSettings) -> dict[str, Modality]:
 
 def _featurize(
     material: Material, modalities: dict[str, Modality]
-) -> tuple[dict, dict[str, Features | None]] | Reject:
-    """(table row, features by window) of one material, or why there are none."""
+) -> tuple[dict, dict[str, Features | None], Crystal | None] | Reject:
+    """(table row, features by window, primitive cell) of one material, or why there are none."""
     try:
         structure, cell = modalities["structure"], None
         found: dict[str, Features | None] = {"structure": None}
@@ -235,7 +203,7 @@ def _featurize(
             lines = replace(material, structure=cell.primitive)
         found["xrd"] = modalities["xrd"].featurize(lines)
         found |= {window: modalities[window].featurize(material) for window in MEASURED}
-        return describe(material, cell), found
+        return describe(material, cell), found, cell.primitive if cell else None
     except (PrismatError, ValueError, RuntimeError, FloatingPointError, MemoryError) as error:
         return Reject.because(material.id, error)
 

@@ -5,17 +5,25 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from prismat.crystal import Crystal, make_site
+from prismat.crystal import Crystal, Site, make_site
 from prismat.errors import BadInputError
 
 SAME_SITE = 0.1
 """Å. Images of one site that lie closer than this are one atom on a special position."""
+ROUNDING = 0.04
+"""Å. Coordinates of three digits put an atom no further from its special position, nor its images apart."""
+FULL = 1.02
+"""Occupancy up to which a site holds one atom."""
 
 _GRID = 1e-5
 _GRID_OFFSET = 0.381966
 """In grid steps: keeps coordinates that are short decimals or fractions away from the grid's borders."""
 _MAX_ASYMMETRIC = 4096
 _LARGEST = 1e4
+_MAX_IMAGES = 1 << 20
+_MAX_PAIRS = 1 << 24
+"""Sites times atoms: what 4,096 atoms without symmetry need, and a second's work."""
+_PAIRS_AT_ONCE = 1 << 18
 
 
 def parse_operations(
@@ -55,10 +63,12 @@ def _parse_operation(text: str) -> tuple[np.ndarray, np.ndarray]:
     try:
         op = gemmi.Op(text.strip())
     except (ValueError, RuntimeError) as error:
-        raise BadInputError(f"cannot read {text!r}", field="symmetry operation", remedy=remedy) from error
+        raise BadInputError(
+            f"cannot read {text[:60]!r}", field="symmetry operation", remedy=remedy
+        ) from error
     rotation = np.array(op.rot, dtype=np.float64) / gemmi.Op.DEN
     if abs(abs(np.linalg.det(rotation)) - 1) > 1e-6:
-        raise BadInputError(f"{text!r} does not keep volumes", field="symmetry operation", remedy=remedy)
+        raise BadInputError(f"{text[:60]!r} does not keep volumes", field="symmetry operation", remedy=remedy)
     return rotation, np.array(op.tran, dtype=np.float64) / gemmi.Op.DEN
 
 
@@ -70,6 +80,7 @@ def expand(
     translations: Float[np.ndarray, "ops 3"],
     *,
     tolerance: float = SAME_SITE,
+    keep_split: bool = False,
 ) -> Crystal:
     """Fills the cell from an asymmetric unit.
 
@@ -85,6 +96,9 @@ def expand(
         rotations: rotation parts of all operations, centring included.
         translations: translation parts.
         tolerance: Å.
+        keep_split: images further than ``ROUNDING`` apart stay apart where each holds so little that together
+            they are one atom at most: a split site beside its special position, of which one image alone
+            would lose atoms.
 
     Returns:
         The full cell, coordinates in [0, 1), ordered by site and then by operation. Not yet checked for
@@ -95,13 +109,17 @@ def expand(
             that are not positive or exceed 1.
     """
     _validate(lattice, frac, contents)
-    placed = _onto_special_positions(lattice, frac, rotations, translations, tolerance)
+    _check_size(len(frac) * len(rotations), _MAX_IMAGES)
+    fixed = _split(lattice, frac, contents, rotations, translations, tolerance) if keep_split else None
+    placed = _onto_special_positions(lattice, frac, rotations, translations, tolerance, fixed)
     images = _wrap(_images(placed, rotations, translations))
     owner, positions = _orbits(images)
+    _check_size(len(frac) * len(positions), _MAX_PAIRS)
     parent = _mixed_sites(lattice, placed, positions, owner, tolerance / 10)
-    sites = {}
-    for root in np.unique(parent).tolist():
-        sites[root] = make_site(_merged([contents[i] for i in np.flatnonzero(parent == root)]))
+    together: dict[int, list[dict[int, float]]] = {}
+    for root, content in zip(parent.tolist(), contents, strict=True):
+        together.setdefault(root, []).append(content)
+    sites = {root: _site(shared) for root, shared in together.items()}
     kept = parent[owner] == owner
     return Crystal(
         np.asarray(lattice, np.float64), positions[kept], tuple(sites[i] for i in owner[kept].tolist())
@@ -121,11 +139,21 @@ def _validate(lattice: np.ndarray, frac: np.ndarray, contents: list[dict[int, fl
         raise BadInputError(
             f"{len(frac)} positions but {len(contents)} contents", field="sites", remedy="Give one for each."
         )
+    if np.abs(lattice).max() <= _LARGEST and np.abs(frac).max() <= _LARGEST:
+        return
     if not (np.isfinite(lattice).all() and np.isfinite(frac).all()):
         raise BadInputError("not a finite number", field="lattice or coordinates", remedy="Correct it.")
-    if np.abs(lattice).max() > _LARGEST or np.abs(frac).max() > _LARGEST:
+    raise BadInputError(
+        f"absurd numbers, beyond {_LARGEST:g}", field="lattice or coordinates", remedy="Correct them."
+    )
+
+
+def _check_size(size: int, limit: int) -> None:
+    if size > limit:
         raise BadInputError(
-            f"absurd numbers, beyond {_LARGEST:g}", field="lattice or coordinates", remedy="Correct them."
+            "too many sites for so many symmetry operations",
+            field="sites",
+            remedy="Give a smaller cell, or the sites of the asymmetric unit only.",
         )
 
 
@@ -146,12 +174,33 @@ def _wrap(frac: Float[np.ndarray, "*any 3"]) -> Float[np.ndarray, "*any 3"]:
     return frac
 
 
+def _split(
+    lattice: Float[np.ndarray, "3 3"],
+    frac: Float[np.ndarray, "asym 3"],
+    contents: list[dict[int, float]],
+    rotations: Float[np.ndarray, "ops 3 3"],
+    translations: Float[np.ndarray, "ops 3"],
+    tolerance: float,
+) -> Bool[np.ndarray, " asym"]:
+    """Sites with images nearby that rounding does not explain and that together are one atom at most."""
+    delta = _images(np.asarray(frac, np.float64), rotations, translations) - frac[:, None]
+    cartesian = (delta - np.round(delta)) @ lattice
+    squared = np.einsum("aoi,aoi->ao", cartesian, cartesian)
+    near = squared < tolerance**2
+    furthest = np.sqrt(np.where(near, squared, 0.0).max(axis=1, initial=0.0))
+    # As many operations lead to every image as leave the site where it is.
+    apart = near.sum(axis=1) / (squared <= ROUNDING**2).sum(axis=1)
+    occupancy = np.array([sum(content.values()) for content in contents])
+    return (furthest > ROUNDING) & (occupancy * apart <= FULL)
+
+
 def _onto_special_positions(
     lattice: Float[np.ndarray, "3 3"],
     frac: Float[np.ndarray, "asym 3"],
     rotations: Float[np.ndarray, "ops 3 3"],
     translations: Float[np.ndarray, "ops 3"],
     tolerance: float,
+    fixed: Bool[np.ndarray, " asym"] | None = None,
 ) -> Float[np.ndarray, "asym 3"]:
     frac = np.asarray(frac, np.float64)
     # A site near a fourfold axis may see its neighbours but not its opposite within the tolerance; each
@@ -163,6 +212,8 @@ def _onto_special_positions(
         near = np.einsum("aoi,aoi->ao", cartesian, cartesian) < tolerance**2
         count = np.maximum(near.sum(axis=1), 1)
         shift = np.einsum("ao,aoi->ai", near.astype(np.float64), delta) / count[:, None]
+        if fixed is not None:
+            shift[fixed] = 0.0
         frac = frac + shift
         if np.abs(shift).max() < 1e-9:
             break
@@ -178,7 +229,9 @@ def _orbits(
     owner = np.arange(len(images), dtype=np.int64)[:, None]
     # 3 × 17 bits of position and 12 bits of owner fit one integer.
     key = ((owner << 17 | cell[..., 0]) << 17 | cell[..., 1]) << 17 | cell[..., 2]
-    first = np.sort(np.unique(key.ravel(), return_index=True)[1])
+    order = np.argsort(key, axis=None, kind="stable")
+    ranked = key.ravel()[order]
+    first = np.sort(order[np.concatenate([[True], ranked[1:] != ranked[:-1]])])
     return first // images.shape[1], images.reshape(-1, 3)[first]
 
 
@@ -190,17 +243,28 @@ def _mixed_sites(
     tolerance: float,
 ) -> Int[np.ndarray, " asym"]:
     """For each site, the first site whose orbit it shares (itself where there is none)."""
-    delta = positions[None] - placed[:, None]
-    delta -= np.round(delta)
-    cartesian = delta @ lattice
-    same: Bool[np.ndarray, "asym atoms"] = np.einsum("aoi,aoi->ao", cartesian, cartesian) < tolerance**2
-    row, atom = np.nonzero(same)
+    rows = max(1, _PAIRS_AT_ONCE // len(positions))
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    for start in range(0, len(placed), rows):
+        delta = positions[None] - placed[start : start + rows, None]
+        delta -= np.round(delta)
+        cartesian = delta @ lattice
+        same: Bool[np.ndarray, "some atoms"] = np.einsum("aoi,aoi->ao", cartesian, cartesian) < tolerance**2
+        near, beside = np.nonzero(same)
+        found.append((near + start, beside))
+    row, atom = (np.concatenate(part) for part in zip(*found, strict=True))
     parent = np.arange(len(placed), dtype=np.int64)
     np.minimum.at(parent, owner[atom], row)
     # A chain a–b–c of positions each within the tolerance of the next ends at one root.
     while (parent[parent] != parent).any():
         parent = parent[parent]
     return parent
+
+
+def _site(contents: list[dict[int, float]]) -> Site:
+    if len(contents) == 1 and list(contents[0].values()) == [1.0]:
+        return tuple(contents[0].items())
+    return make_site(_merged(contents))
 
 
 def _merged(contents: list[dict[int, float]]) -> dict[int, float]:

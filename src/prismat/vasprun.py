@@ -12,6 +12,7 @@ from prismat.errors import BadInputError
 MAX_BYTES = 1_000_000_000
 MAX_ROWS = 100_000
 MAX_DEPTH = 50
+MAX_ATOMS = 1_000_000
 _CHUNK = 1 << 20
 _AS_WRITTEN = "Give the file as VASP wrote it."
 _ROW_PATH = ["dos", "total", "array", "set", "set", "r"]
@@ -99,7 +100,9 @@ class _Reader:
         try:
             self.parser.Parse(chunk, last)
         except (expat.ExpatError, LookupError, ValueError) as error:
-            raise self._error(f"no well-formed XML ({error})", "Give the file of a finished run.") from error
+            raise self._error(
+                f"no well-formed XML ({str(error)[:100]})", "Give the file of a finished run."
+            ) from error
 
     def close(self) -> Vasprun:
         """What was found."""
@@ -109,11 +112,11 @@ class _Reader:
             fermi, n_atoms = float(self.facts["efermi"]), int(self.facts["atoms"])
             smearing, sigma = int(self.facts.get("ISMEAR", "1")), float(self.facts.get("SIGMA", "0"))
             finite = np.isfinite([fermi, sigma]).all() and all(np.isfinite(s).all() for s in sets)
-            if not finite or len({s.shape for s in sets}) != 1:
-                raise ValueError("rows that do not match")
+            if not finite or len({s.shape for s in sets}) != 1 or not 0 < n_atoms <= MAX_ATOMS:
+                raise ValueError("rows that do not match, or an impossible number")
         except (KeyError, ValueError) as error:
             raise self._error(
-                f"no total density of states ({error})", "Give the vasprun.xml of a finished run."
+                f"no total density of states ({str(error)[:100]})", "Give the vasprun.xml of a finished run."
             ) from error
         return Vasprun(sets[0][:, 0], np.stack([s[:, 1] for s in sets]), fermi, n_atoms, smearing, sigma)
 

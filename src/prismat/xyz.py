@@ -1,10 +1,15 @@
 """XYZ files: a molecule as a list of elements and positions."""
 
+import re
+
 import numpy as np
 
 from prismat.crystal import Crystal, make_site
 from prismat.elements import atomic_number
 from prismat.errors import BadInputError
+
+MAX_COORDINATE = 1e5
+"""Å."""
 
 
 def molecule_from_xyz(text: str, max_sites: int) -> Crystal:
@@ -12,7 +17,8 @@ def molecule_from_xyz(text: str, max_sites: int) -> Crystal:
 
     Raises:
         BadInputError: no number of atoms, more than ``max_sites``, fewer lines than it says, a line that is
-            not an element and three numbers, or a frame that states a lattice (extended XYZ).
+            not an element and three numbers, a position that is no number or beyond ``MAX_COORDINATE``, or
+            a frame that states a lattice (extended XYZ).
     """
     lines = text.splitlines()
     count = _count(lines)
@@ -33,13 +39,19 @@ def molecule_from_xyz(text: str, max_sites: int) -> Crystal:
         raise BadInputError(
             "a line that is not an element and three numbers", field="atoms", remedy="Correct it."
         ) from error
+    if not (np.abs(positions) <= MAX_COORDINATE).all():
+        raise BadInputError(
+            f"a position that is no number or beyond {MAX_COORDINATE:g} Å",
+            field="atoms",
+            remedy="Give positions in Å.",
+        )
     return Crystal.molecule(positions, tuple(make_site({atomic_number(row[0]): 1.0}) for row in rows))
 
 
 def _count(lines: list[str]) -> int:
-    try:
-        return int(lines[0])
-    except (IndexError, ValueError) as error:
+    first = lines[0].strip() if lines else ""
+    if not re.fullmatch(r"[0-9]{1,9}", first):
         raise BadInputError(
             "an XYZ file begins with the number of atoms", field="file", remedy="Correct its first line."
-        ) from error
+        )
+    return int(first)

@@ -8,7 +8,7 @@ import pytest
 import helpers_small as small
 from helpers_cli import SETTINGS, TINY, call, options
 from prismat.api import load
-from prismat.commands.build import SourceOptions, Train, summary
+from prismat.commands.build import Train, summary
 from prismat.errors import BadInputError
 from prismat.recipes.base import Job
 from prismat.recipes.scale import at_laptop_scale
@@ -20,16 +20,6 @@ from prismat.tasks import quickstart as flow
 
 def test_every_command_ends_well(commanded):
     assert {verb: said.code for verb, said in commanded.said.items()} == dict.fromkeys(commanded.said, 0)
-
-
-def test_prepare_tells_what_it_wrote(commanded):
-    out, store = commanded.said["prepare"].out, Store(commanded.store)
-    assert f"{len(store)} records, 1 rejected" in out
-    assert f"Rejects with reasons: {commanded.store / 'rejects.jsonl'}" in out
-    assert "Licence: CC0" in out
-    assert f"Next: prismat train --store {commanded.store}" in out
-    assert json.loads((commanded.store / "rejects.jsonl").read_text())["id"] == "broken"
-    assert "prepare" in commanded.said["prepare"].err
 
 
 def test_train_writes_a_run_and_its_baselines(commanded):
@@ -108,11 +98,10 @@ def test_quickstart_does_everything(commanded, tmp_path):
     shutil.copytree(commanded.store, tmp_path / "store")
     windows = ("--job.recipe.windows", "structure", "text")
     source = (
-        "--data.source",
         "folder",
-        "--data.path",
+        "--path",
         commanded.files,
-        "--data.licence",
+        "--licence",
         "CC0",
         "--workers",
         1,
@@ -133,7 +122,7 @@ def test_quickstart_does_everything(commanded, tmp_path):
 
 def test_quickstart_without_a_text_window_searches_by_no_words(tmp_path, monkeypatch):
     files = small.write_folder(tmp_path / "files", step=3)
-    source = ("--data.source", "folder", "--data.path", files, "--workers", 1)
+    source = ("folder", "--path", files, "--workers", 1)
     windows = ("--job.recipe.windows", "structure", "xrd")
     said = call("quickstart", "--out", tmp_path / "out", *source, *TINY, *windows)
     assert said.code == 0, said.err
@@ -171,15 +160,6 @@ def test_a_value_that_makes_no_sense_is_told_in_one_line(tmp_path):
     assert "at least 64 points" in said.err
 
 
-def test_sources_are_opened_as_asked(commanded, tmp_path):
-    with pytest.raises(BadInputError, match=r"path: no folder given\. Add --path PATH"):
-        SourceOptions("folder").open()
-    source = SourceOptions("folder", commanded.files, licence="MIT", max_sites=3).open()
-    assert (source.licence, source.max_sites, len(source)) == ("MIT", 3, len(Store(commanded.store)) + 1)
-    with pytest.raises(BadInputError):
-        SourceOptions("amcsd", tmp_path / "none.db").open()
-
-
 def test_the_summary_names_the_intervals():
     values = {"recall@1": (0.1, -0.05, 0.25), "recall@10": (0.2, 0.1, 0.3)}
     report = {"differences": {d: {"composition": values} for d in ("xrd->structure", "polymorph")}}
@@ -197,14 +177,6 @@ def test_short_options_make_a_job(commanded):
     assert job.recipe.windows == ("structure", "xrd")
     assert (job.recipe.encoders.structure.graphs.painn.width, job.train.batch) == (64, 128)
     assert Train().resolved(store) == Job()
-
-
-def test_sources_of_other_windows_are_opened(tmp_path):
-    options = SourceOptions(source="table", path=tmp_path / "t.parquet", layout="phonon_dos", limit=3)
-    source = options.open()
-    assert (source.limit, source.columns.phonon_dos) == (3, ("frequency_cm1", "phonon_dos"))
-    with pytest.raises(BadInputError, match="no table given"):
-        SourceOptions(source="table").open()
 
 
 def test_a_system_by_name(commanded):

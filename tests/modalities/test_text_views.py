@@ -1,12 +1,14 @@
 import gemmi
 import pytest
 
+from prismat.errors import BadInputError
 from prismat.modalities.text_views import (
     VIEWS,
     as_rows,
     context_view,
     crystal_system,
     description_view,
+    text_view,
     title_view,
 )
 
@@ -59,3 +61,12 @@ def test_tables_become_rows():
     assert as_rows({"a": [1, 2], "b": ["x", "y"]}) == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
     with pytest.raises(ValueError, match="argument 2 is shorter"):
         as_rows({"a": [1, 2], "b": ["x"]})
+
+
+def test_any_kind_of_text_is_a_view_by_its_name():
+    row = {**ROW, "texts": [*ROW["texts"], ("template_local", "six neighbours")]}
+    assert text_view("template_local", {"template_local"})(row) == "six neighbours"
+    assert text_view("title", ()) is title_view
+    assert "six neighbours" not in description_view(row)
+    with pytest.raises(BadInputError, match=r"unknown text view 'poem'.*Known: title, .*, template_local"):
+        text_view("poem", {"template_local"})

@@ -81,7 +81,7 @@ def test_the_table_adds_texts_tags_and_properties(folder):
     assert "xrd" in salt.measurements
     assert found["a word"].texts == {"title": "Only words"}
     assert found["a word"].structure is None
-    assert found["nothing"] == Reject("nothing", "neither a structure nor a pattern nor a text")
+    assert found["nothing"] == Reject("nothing", "neither a structure nor a measurement nor a text")
     assert found["gone"] == Reject("gone", "the folder has no file 'lost.cif'")
 
 
@@ -185,7 +185,7 @@ def test_folder_errors(folder, tmp_path):
     with pytest.raises(BadInputError, match="no such folder"):
         FolderSource(tmp_path / "missing")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BadInputError, match=r"no CIF, POSCAR or \.xy files and no table"):
+    with pytest.raises(BadInputError, match=r"no files of a known kind and no table"):
         FolderSource(tmp_path / "empty")
     (folder / "a.csv").write_text("id\nx\n")
     (folder / "b.parquet").write_bytes(b"")

@@ -5,6 +5,7 @@ import pytest
 
 from prismat.errors import BadInputError
 from prismat.material import Property, Reject
+from prismat.sources import table as table_module
 from prismat.sources.base import Source
 from prismat.sources.table import LAYOUTS, TableColumns, TableSource
 
@@ -120,3 +121,18 @@ def test_cells_larger_than_allowed_are_rejected(tmp_path):
     (found,) = read(tmp_path / "t.parquet", [FULL], max_sites=1)
     assert isinstance(found, Reject)
     assert np.char.find(found.reason, "limit of 1") >= 0
+
+
+@pytest.mark.parametrize("group", [1, 3, 1000])
+def test_ranges_over_row_groups_and_batches(tmp_path, monkeypatch, group):
+    monkeypatch.setattr(table_module, "_BATCH", 2)
+    path = tmp_path / "t.parquet"
+    rows = [{**FULL, "material_id": str(i)} for i in range(11)]
+    pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=group)
+    source = TableSource(path, COLUMNS)
+    for start, stop in ((0, 11), (2, 7), (10, 11), (3, 3)):
+        assert [m.id for m in source.read(start, stop)] == [str(i) for i in range(start, stop)]
+    names = ["material_id"]
+    found = table_module.taken_rows(pq.ParquetFile(path), [0, 5, 6, 10], names)
+    assert [row["material_id"] for row in found] == ["0", "5", "6", "10"]
+    assert list(table_module.taken_rows(pq.ParquetFile(path), [], names)) == []

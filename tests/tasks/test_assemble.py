@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import helpers_small as small
+from prismat.hygiene.manifest import manifest
 from prismat.splits import Split
 from prismat.store import Store
 from prismat.tasks.assemble import compare, examples, figures, formula_text, judge
@@ -40,7 +41,7 @@ def test_the_report_has_exactly_the_keys_of_its_contract(report):
         *("environment", "model_hash"),
     }
     contract = {"records", "rejected", "with_text", "with_xrd", "disordered"}
-    assert set(report["dataset"]) == contract | {"source", "licence", "citation"}
+    assert set(report["dataset"]) == contract | {"source", "licence", "citation", "manifest"}
     assert set(report["split"]) == {"train", "val", "test", "hash", "rule"}
     contract = {"prepare_s", "train_s", "peak_rss_mb", "epochs", "parameters"}
     assert set(report["cost"]) == contract | {"best_step"}
@@ -90,6 +91,7 @@ def test_the_dataset_is_counted(report, small_whole):
         "disordered": len(small.MIXED),
         "licence": "CC0",
         "citation": "Nobody (2026)",
+        "manifest": manifest(store),
     }
 
 

@@ -1,6 +1,8 @@
 import pytest
 
 from prismat.api import load
+from prismat.hygiene.manifest import manifest
+from prismat.store import Store
 from prismat.tasks.card import model_card
 
 
@@ -58,3 +60,22 @@ def test_limits_are_those_of_the_data(small_whole):
     assert "unlike those of small" in model_card(small_whole.engine.prismat, report)
     minerals = {**report, "dataset": {**report["dataset"], "source": "amcsd"}}
     assert "Minerals and simple inorganic" in model_card(small_whole.engine.prismat, minerals)
+
+
+def test_the_card_inherits_licences_and_provenance(small_whole):
+    report = small_whole.report
+    store = Store(small_whole.folder / "store")
+    found = manifest(store)
+    found["provenance"].append(
+        {"source": "a|b", "licence": "CC BY-NC 4.0", "citation": "<b>Nobody</b>", "records": 1200}
+    )
+    found["texts"] = {"keywords": {"model": "small-7b", "prompt_hash": "0123456789abcdef", "licence": ""}}
+    found["notice"] = "1,200 of 1,300 records for non-commercial use."
+    inherited = {**report, "dataset": {**report["dataset"], "manifest": found}}
+    card = model_card(small_whole.engine.prismat, inherited)
+    assert "## Data and licences\n\n1,200 of 1,300 records for non-commercial use." in card
+    assert f"| small | {store.info['licence']} | {store.info['citation']} |" in card
+    assert "| a\\|b | CC BY-NC 4.0 | &lt;b&gt;Nobody&lt;/b&gt; | 1,200 |" in card
+    assert "- texts 'keywords' made by small-7b, prompt 0123456789ab: no licence stated" in card
+    plain = {**report, "dataset": {k: v for k, v in report["dataset"].items() if k != "manifest"}}
+    assert "## Data and licences" not in model_card(small_whole.engine.prismat, plain)

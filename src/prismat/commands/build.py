@@ -1,29 +1,30 @@
-"""Verbs that make things: quickstart, prepare, train, evaluate."""
+"""Verbs that make a model: quickstart, train, evaluate."""
 
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import tyro
+
+from prismat.commands.sources import AnySource
 from prismat.commands.talk import Run, hits_table, retrieval_table, talking
 from prismat.errors import BadInputError
 from prismat.modalities.windows import Window
-from prismat.prepare import PrepareSettings
 from prismat.recipes.base import Job
 from prismat.recipes.crysmmnet import PredictorJob, PredictorName, laptop_predictor, predictor_job
 from prismat.recipes.scale import Encoder, at_laptop_scale, with_structure, with_windows
 from prismat.recipes.serial import from_json
 from prismat.recipes.systems import System, system_job
-from prismat.sources.amcsd import AmcsdSource
-from prismat.sources.base import Source
-from prismat.sources.elpv import ElpvSource
-from prismat.sources.folder import FolderSource
-from prismat.sources.table import LAYOUTS, Layout, TableSource
+from prismat.sources.amcsd import AmcsdOptions
 from prismat.store import Store
 from prismat.tasks import prediction
 from prismat.tasks import quickstart as flow
 from prismat.training.distributed import join_world, leave_world
 from prismat.training.session import Trained, open_prepared
+
+JobOption = Annotated[Job, tyro.conf.AvoidSubcommands]
+"""A job as options: what may be one thing or another in it is chosen by a file, not by a subcommand."""
 
 EXAMPLES = (
     "zeolite framework aluminosilicate",
@@ -35,59 +36,20 @@ EXAMPLES = (
 
 
 @dataclass(frozen=True)
-class SourceOptions:
-    """Where materials come from.
-
-    Attributes:
-        source: ``amcsd`` (9,275 experimental crystals with publication titles), ``folder``, ``elpv`` (2,624
-            electroluminescence images of solar cells) or ``table``.
-        path: the database file, the folder of CIF/POSCAR files, or the Parquet table; amcsd and elpv obtain
-            their own where not given.
-        table: for ``folder``: CSV or Parquet with ids, texts and properties.
-        layout: for ``table``: what its columns are.
-        limit: for ``table``: rows drawn at random; 0 for all.
-        licence: for ``folder``: terms of the data, kept with every record.
-        citation: for ``folder``: what to cite.
-        max_sites: larger cells are rejected.
-    """
-
-    source: Literal["amcsd", "folder", "elpv", "table"] = "amcsd"
-    path: Path | None = None
-    table: Path | None = None
-    layout: Layout = "mp2018"
-    limit: int = 0
-    licence: str = ""
-    citation: str = ""
-    max_sites: int = 500
-
-    def open(self) -> Source:
-        """The source."""
-        if self.source == "amcsd":
-            return AmcsdSource(self.path, self.max_sites)
-        if self.source == "elpv":
-            return ElpvSource(self.path)
-        if self.path is None:
-            raise BadInputError(f"no {self.source} given", field="path", remedy="Add --path PATH.")
-        if self.source == "table":
-            return TableSource(self.path, LAYOUTS[self.layout], self.limit, self.max_sites)
-        return FolderSource(self.path, self.table, self.licence, self.citation, self.max_sites)
-
-
-@dataclass(frozen=True)
 class Quickstart:
     """Prepare the embedded data set, train, evaluate, and search: everything once, in minutes.
 
     Attributes:
         out: receives ``store``, ``run`` and ``index``.
-        data: where materials come from.
+        source: where materials come from.
         job: recipe, length and split.
         workers: processes of the preparation; 0 for one per processor.
         json: print the report as JSON.
     """
 
     out: Path = Path("runs/quickstart")
-    data: SourceOptions = field(default_factory=SourceOptions)
-    job: Job = field(default_factory=Job)
+    source: Annotated[AnySource, tyro.conf.arg(name="")] = field(default_factory=AmcsdOptions)
+    job: JobOption = field(default_factory=Job)
     workers: int = 0
     json: bool = False
 
@@ -95,7 +57,7 @@ class Quickstart:
         """Runs the whole way and prints the figures and five searches."""
         settings = flow.store_settings(self.job.recipe, self.workers)
         with talking() as talk:
-            report, engine = flow.quickstart(self.data.open(), self.out, self.job, talk, settings)
+            report, engine = flow.quickstart(self.source.open(), self.out, self.job, talk, settings)
         if self.json:
             print(json.dumps(report, indent=2, ensure_ascii=False))
             return
@@ -117,32 +79,6 @@ def summary(report: dict[str, Any]) -> str:
         mean, low, high = baselines["composition"][f"recall@{k}"]
         lines.append(f"{direction:<18} R@{k:<2} {mean:+.3f}  [{low:+.3f}, {high:+.3f}] over composition only")
     return "\n".join(["", *lines])
-
-
-@dataclass(frozen=True)
-class Prepare:
-    """Read a source into a store: parse, standardise, build graphs, simulate patterns. Resumes.
-
-    Attributes:
-        data: where materials come from.
-        out: the store's folder.
-        settings: graphs, patterns, shards, processes.
-    """
-
-    data: SourceOptions = field(default_factory=SourceOptions)
-    out: Path = Path("stores/amcsd")
-    settings: PrepareSettings = field(default_factory=PrepareSettings)
-
-    def run(self) -> None:
-        """Prepares and says what was written."""
-        with talking() as talk:
-            store, seconds = flow.prepare_source(self.data.open(), self.out, self.settings, talk)
-        print(f"{len(store):,} records, {store.info['rejected']} rejected, {seconds:.0f} s → {self.out}")
-        if store.info["rejected"]:
-            print(f"Rejects with reasons: {self.out / 'rejects.jsonl'}")
-        terms = (("Licence", store.info["licence"]), ("Cite", store.info["citation"]))
-        print(". ".join(f"{name}: {value}" for name, value in terms if value) or "No licence stated")
-        print(f"Next: prismat train --store {self.out}")
 
 
 @dataclass(frozen=True)
@@ -171,7 +107,7 @@ class Train:
     structure: Encoder = "default"
     windows: tuple[Window, ...] = ()
     scale: Literal["recipe", "laptop"] = "recipe"
-    job: Job = field(default_factory=Job)
+    job: JobOption = field(default_factory=Job)
     baselines: bool = True
 
     def run(self) -> None:
@@ -256,7 +192,7 @@ class Train:
         if self.windows:
             job = replace(job, recipe=with_windows(job.recipe, self.windows, store))
         job = replace(job, recipe=with_structure(job.recipe, self.structure))
-        return at_laptop_scale(job) if self.scale == "laptop" else job
+        return at_laptop_scale(job, not self.windows) if self.scale == "laptop" else job
 
     def started(self) -> Job:
         """The job before the short options: of a system, of a file, or of ``--job``.

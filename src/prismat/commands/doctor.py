@@ -15,6 +15,8 @@ EXTRAS = {
     "torchvision": ("image", "images"),
     "chgnet": ("chgnet", "features of the pretrained CHGNet"),
     "ase": ("ase", "reading ase Atoms"),
+    "robocrys": ("describe", "robocrystallographer's descriptions"),
+    "ray": ("scale", "preparation on a cluster"),
     "tensorboard": ("tracking", "training curves in TensorBoard"),
 }
 CORE = (
@@ -71,6 +73,7 @@ def examine() -> dict[str, str]:
     found["AMCSD"] = str(locate_present(AMCSD) or "fetched at first use (4 MB)")
     weights = locate_present(MINILM[0])
     found["all-MiniLM-L6-v2"] = str(weights.parent) if weights else "fetched at first use (84 MB)"
+    found["abinit"] = shutil.which("abinit") or "missing: apt install abinit abinit-data for prismat compute"
     found["cache"] = str(cache_dir())
     found["free disk"] = f"{shutil.disk_usage(Path.cwd()).free / 2**30:.0f} GB"
     return found

@@ -56,6 +56,8 @@ class FrozenTextConfig:
     Attributes:
         model: Hugging Face name or path, or ``minilm``, ``scibert`` or ``matscibert``.
         pooling: how tokens become one vector.
+        view: which text of a record is read: ``description`` for plain facts, or a kind that
+            ``prismat describe`` has added to the store.
         substitute: the model used where ``model`` cannot be had, by which results are then labelled; an error
             before training where empty.
     """
@@ -63,6 +65,7 @@ class FrozenTextConfig:
     model: str = "matscibert"
     pooling: Pooling = "cls"
     substitute: str = ""
+    view: str = "description"
 
     def hugging_face(self) -> HuggingFaceConfig:
         """As the text reader takes it."""

@@ -9,6 +9,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -38,6 +39,23 @@ FROM cif JOIN spacegroups ON spacegroups.id = cif.spacegroup_id
   LEFT JOIN minerals ON minerals.id = cif.mineral_id
   LEFT JOIN publications ON publications.id = cif.publication_id ORDER BY cif.id
 """
+
+
+@dataclass(frozen=True)
+class AmcsdOptions:
+    """9,275 experimental crystals with the titles of the papers they come from.
+
+    Attributes:
+        path: the database file; obtained by package name, and checked, where not given.
+        max_sites: larger cells are rejected.
+    """
+
+    path: Path | None = None
+    max_sites: int = MAX_SITES
+
+    def open(self) -> "AmcsdSource":
+        """The source."""
+        return AmcsdSource(self.path, self.max_sites)
 
 
 class AmcsdSource:

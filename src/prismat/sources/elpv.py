@@ -4,6 +4,7 @@ Buerhop-Lutz et al., EU PVSEC (2018), as the folder ``data`` of the package elpv
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +18,21 @@ BLOCK = 32
 _REMEDY = "Give the folder that holds labels.csv and images/ of elpv-dataset 1.0.0.post1."
 _TYPES = {"mono": "monocrystalline", "poly": "polycrystalline"}
 _COLUMNS = 3
+
+
+@dataclass(frozen=True)
+class ElpvOptions:
+    """2,624 electroluminescence images of solar cells with the probability of a defect.
+
+    Attributes:
+        path: the folder with labels.csv and images/; obtained by package name, and checked, where not given.
+    """
+
+    path: Path | None = None
+
+    def open(self) -> "ElpvSource":
+        """The source."""
+        return ElpvSource(self.path)
 
 
 class ElpvSource:

@@ -31,7 +31,27 @@ class Facts:
     properties: dict[str, Property] = field(default_factory=dict)
 
 
-def read_facts(path: Path) -> list[Facts]:
+def only_table(folder: Path) -> Path | None:
+    """The only CSV or Parquet file that lies in a folder itself.
+
+    Raises:
+        BadInputError: there are several, or it is a link that leads out of the folder.
+    """
+    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in TABLES and p.is_file())
+    if len(found) > 1:
+        raise BadInputError(
+            f"several tables: {', '.join(p.name for p in found)}", record=str(folder), remedy="Say which one."
+        )
+    if found and not found[0].resolve().is_relative_to(folder.resolve()):
+        raise BadInputError(
+            f"{found[0].name} is a link that leads out of the folder",
+            record=str(folder),
+            remedy="Name the table yourself if you trust it.",
+        )
+    return found[0] if found else None
+
+
+def read_facts(path: Path, tags: tuple[str, ...] = ()) -> list[Facts]:
     """Reads a CSV (with a header line) or Parquet table.
 
     Columns: ``file`` names a file (path or name, with or without extension), ``id`` the record; one of them
@@ -39,12 +59,17 @@ def read_facts(path: Path) -> list[Facts]:
     properties and carry their unit in brackets: ``band_gap [eV]``; ``[]`` marks a pure number. ``mineral``,
     ``publication``, ``year``, ``doi`` and all other columns of text are tags. Empty cells are unknown.
 
+    Args:
+        path: the table.
+        tags: further columns that are tags even where they hold numbers.
+
     Raises:
         BadInputError: the table cannot be read, has neither ``id`` nor ``file``, repeats one, has a numeric
             column without a unit or a column with a unit that is not numeric.
     """
-    table = _read(path)
-    columns = {name: _kind(name, table.schema.field(name).type, path) for name in table.column_names}
+    tags = (*_TAGS, *tags)
+    table = _read(path, tags)
+    columns = {name: _kind(name, table.schema.field(name).type, path, tags) for name in table.column_names}
     roles = [role for role, *_ in columns.values()]
     if not {"id", "file"} & set(roles):
         raise BadInputError(
@@ -63,9 +88,9 @@ def read_facts(path: Path) -> list[Facts]:
     return rows
 
 
-def _read(path: Path) -> pa.Table:
+def _read(path: Path, tags: tuple[str, ...]) -> pa.Table:
     try:
-        table = pq.read_table(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+        table = pq.read_table(path) if path.suffix.lower() == ".parquet" else _read_csv(path, tags)
     except (OSError, ValueError, pa.ArrowException, csv.Error) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise BadInputError(
@@ -76,11 +101,11 @@ def _read(path: Path) -> pa.Table:
     return table
 
 
-def _read_csv(path: Path) -> pa.Table:
+def _read_csv(path: Path, tags: tuple[str, ...]) -> pa.Table:
     with path.open(encoding="utf-8-sig", newline="") as stream:
         header = next(csv.reader(stream), [])
     # Ids such as 007 stay text.
-    known = {name for name in header if name.strip().lower() in (*_NAMES, *TEXTS, *_TAGS)}
+    known = {name for name in header if name.strip().lower() in (*_NAMES, *TEXTS, *tags)}
     return pa.csv.read_csv(
         path,
         parse_options=pa.csv.ParseOptions(newlines_in_values=True),
@@ -92,14 +117,14 @@ def _read_csv(path: Path) -> pa.Table:
     )
 
 
-def _kind(column: str, type_: pa.DataType, path: Path) -> tuple[str, str, str]:
+def _kind(column: str, type_: pa.DataType, path: Path, tags: tuple[str, ...]) -> tuple[str, str, str]:
     """What a column is: role, name and unit."""
     plain = column.strip().lower()
     if plain in _NAMES:
         return plain, "", ""
     if plain in TEXTS:
         return "text", plain, ""
-    if plain in _TAGS:
+    if plain in tags:
         return "tag", plain, ""
     numeric = pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_)
     match = _WITH_UNIT.fullmatch(column.strip())

@@ -1,7 +1,7 @@
 """Materials from one Parquet table: a row per crystal, with properties, DOS or charge density in columns."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from prismat.crystal import MAX_SITES, Crystal, check, make_site
 from prismat.elements import MAX_Z
 from prismat.errors import BadInputError
-from prismat.files import sha256
+from prismat.files import digest, sha256
 from prismat.material import Material, Property, Provenance, Reject
 from prismat.measurements import ChargeDensity, DensityKind, Dos, Measurement
 
@@ -25,8 +25,8 @@ class TableColumns:
     """Which column of a table holds what.
 
     Structures are the columns ``numbers`` (atomic numbers), ``lattice`` (nine numbers, row vectors in Å) and
-    ``frac_coords`` (three numbers per atom); ``material_id`` names the row and ``split``, where there is one,
-    the part of the table's own division (train, val or test).
+    ``frac_coords`` (three numbers per atom); ``split``, where there is one, names the part of the table's own
+    division (train, val or test).
 
     Attributes:
         properties: unit by column.
@@ -36,6 +36,7 @@ class TableColumns:
         density_kind: which electrons that grid counts.
         licence: terms of the data.
         citation: what to cite.
+        id: column that names the row.
     """
 
     properties: Mapping[str, str] = field(default_factory=dict)
@@ -45,6 +46,7 @@ class TableColumns:
     density_kind: DensityKind = "valence"
     licence: str = ""
     citation: str = ""
+    id: str = "material_id"
 
 
 LAYOUTS: dict[Layout, TableColumns] = {
@@ -73,11 +75,12 @@ LAYOUTS: dict[Layout, TableColumns] = {
     ),
 }
 """Tables of known shape: names and units of their columns."""
-_STRUCTURE = ("material_id", "numbers", "lattice", "frac_coords")
+_STRUCTURE = ("numbers", "lattice", "frac_coords")
+_BATCH = 1024
 
 
 class TableSource:
-    """Rows of a Parquet table.
+    """Rows of a Parquet table; no more than a batch of them is in memory.
 
     Args:
         path: the file.
@@ -93,27 +96,26 @@ class TableSource:
         self.licence, self.citation = columns.licence, columns.citation
 
     @cached_property
-    def rows(self) -> list[int]:
+    def rows(self) -> Sequence[int]:
         """Row numbers of the table that are read, ascending."""
         total = self._file().metadata.num_rows
         if not 0 < self.limit < total:
-            return list(range(total))
+            return range(total)
         return sorted(np.random.default_rng(0).choice(total, self.limit, replace=False).tolist())
 
     def fingerprint(self) -> str:
-        """SHA-256 of the file, and how many of its rows are taken."""
-        return f"{sha256(self.path)}:{self.limit}"
+        """SHA-256 of the file, how many rows are taken, and what differs from a table of known shape."""
+        found = f"{sha256(self.path)}:{self.limit}"
+        if self.columns in LAYOUTS.values() and self.max_sites == MAX_SITES:
+            return found
+        return f"{found}:{digest(asdict(self.columns), self.max_sites)}"
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def read(self, start: int, stop: int) -> Iterator[Material | Reject]:
         """Rows start … stop − 1."""
-        wanted = self.rows[start:stop]
-        if not wanted:
-            return
-        table = self._file().read(columns=self._names()).take(wanted)
-        for row in table.to_pylist():
+        for row in taken_rows(self._file(), self.rows[start:stop], self._names()):
             yield self._material(row)
 
     def _file(self) -> pq.ParquetFile:
@@ -135,15 +137,15 @@ class TableSource:
 
     def _names(self, optional: bool = True) -> list[str]:
         columns = self.columns
-        names = [*_STRUCTURE, *columns.properties, *(columns.electronic_dos or ())]
+        names = [columns.id, *_STRUCTURE, *columns.properties, *(columns.electronic_dos or ())]
         names += [*(columns.phonon_dos or ()), *([columns.charge_density] if columns.charge_density else [])]
         has_split = optional and "split" in pq.read_schema(self.path).names
         return [*names, "split"] if has_split else names
 
     def _material(self, row: dict[str, Any]) -> Material | Reject:
-        identifier = str(row["material_id"])
+        identifier = str(row[self.columns.id])
         try:
-            crystal = check(_crystal(row), self.max_sites)
+            crystal = check(crystal_of_row(row), self.max_sites)
             return Material(
                 identifier,
                 crystal,
@@ -178,7 +180,36 @@ class TableSource:
         return found
 
 
-def _crystal(row: dict[str, Any]) -> Crystal:
+def taken_rows(
+    file: pq.ParquetFile, wanted: Sequence[int], columns: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Some rows of a table, from the row groups that hold them, a batch in memory at a time.
+
+    Args:
+        file: the table.
+        wanted: row numbers, ascending.
+        columns: that are read.
+    """
+    ends = np.cumsum([file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)])
+    rows = np.asarray(wanted, dtype=np.int64)
+    groups = np.unique(np.searchsorted(ends, rows, side="right")).tolist()
+    for group in groups:
+        first = int(ends[group]) - file.metadata.row_group(group).num_rows
+        last = int(rows[np.searchsorted(rows, ends[group]) - 1])
+        for batch in file.iter_batches(_BATCH, row_groups=[group], columns=list(columns), use_threads=False):
+            if first > last:
+                break
+            low, high = np.searchsorted(rows, [first, first + batch.num_rows])
+            yield from batch.take(rows[low:high] - first).to_pylist()
+            first += batch.num_rows
+
+
+def crystal_of_row(row: Mapping[str, Any]) -> Crystal:
+    """The crystal of a row: columns ``numbers``, ``lattice`` and ``frac_coords``.
+
+    Raises:
+        BadInputError: an unknown element, or positions that do not belong to the atoms.
+    """
     numbers = row["numbers"]
     wrong = [z for z in numbers if not 1 <= z <= MAX_Z]
     if wrong:

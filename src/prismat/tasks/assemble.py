@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from prismat.duplicates import same_matrix, text_labels
+from prismat.hygiene.manifest import manifest
 from prismat.modalities.text_views import as_rows, description_view
 from prismat.tasks.bootstrap import paired_difference
 from prismat.tasks.evaluation import Embeddings, Evaluator
@@ -128,6 +129,7 @@ def _dataset(prepared: Prepared) -> dict[str, Any]:
         "disordered": sum(not ordered for ordered in table["ordered"]),
         "licence": store.info["licence"],
         "citation": store.info["citation"],
+        "manifest": manifest(store),
     }
 
 

@@ -1,13 +1,19 @@
 """The model card: what a model is, what it was made from, and what it can and cannot do."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 from prismat.api import Prismat
+from prismat.hygiene.manifest import text_line
 
 
 def model_card(prismat: Prismat, report: dict[str, Any]) -> str:
-    """Markdown from a finished report."""
+    """Markdown from a finished report.
+
+    The licences and the provenance of the data are those of ``report["dataset"]["manifest"]``, see
+    :func:`prismat.hygiene.manifest.manifest`; without it the card names the source's own terms.
+    """
     dataset, split, cost = report["dataset"], report["split"], report["cost"]
     lines = [
         f"# Prismat model: {report['recipe']}",
@@ -25,6 +31,7 @@ def model_card(prismat: Prismat, report: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|---|",
         *_rows(report),
         "",
+        *_provenance(dataset.get("manifest")),
         "## Limits",
         "",
         _limits(dataset["source"], prismat.recipe.windows),
@@ -72,3 +79,31 @@ def _rows(report: dict[str, Any]) -> list[str]:
             f"{found['median_rank']:.0f} | {against} |"
         )
     return rows
+
+
+def _provenance(manifest: Mapping[str, Any] | None) -> list[str]:
+    """Terms of the data that the model was made from, which its users inherit."""
+    if not manifest:
+        return []
+    rows = [
+        f"| {_cell(o['source'])} | {_cell(o['licence'] or 'not stated')} | {_cell(o['citation'] or '–')} | "
+        f"{o['records']:,} |"
+        for o in manifest["provenance"]
+    ]
+    texts = [f"- {_cell(text_line(kind, info))}" for kind, info in manifest["texts"].items()]
+    return [
+        "## Data and licences",
+        "",
+        f"{manifest['notice']} Store {manifest['hash'][:12]}.",
+        "",
+        "| source | licence | cite | records |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+        *([*texts, ""] if texts else []),
+    ]
+
+
+def _cell(text: str) -> str:
+    """Text that a Markdown table and the HTML within it leave as it is."""
+    return escape(" ".join(text.split()), quote=False).replace("|", "\\|")

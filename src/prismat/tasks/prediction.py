@@ -126,12 +126,14 @@ def label(prepared: Prepared, spec: PropertySpec) -> Labelled:
     return Labelled(values, rows, left_out, Target(spec, float(own.mean()), float(own.std())))
 
 
-def description_bank(records: Records, reader: FrozenReader, talk: Talk = Talk()) -> TextBank:
-    """Frozen embeddings of every record's description; no element channel is read."""
-    texts = view_texts(records, {}, first="description")["description"]
+def description_bank(
+    records: Records, reader: FrozenReader, talk: Talk = Talk(), view: str = "description"
+) -> TextBank:
+    """Frozen embeddings of one text of every record; no element channel is read."""
+    texts = view_texts(records, {}, first=view)[view]
     embedding, index = embed_distinct([texts], reader, lambda done, total: talk.bar("texts", done, total, {}))
     no_chemistry = np.zeros((1, len(texts), 0))
-    return TextBank(("description",), embedding, no_chemistry, index, np.zeros(0, dtype=np.int64))
+    return TextBank((view,), embedding, no_chemistry, index, np.zeros(0, dtype=np.int64))
 
 
 def train_predictor(
@@ -199,7 +201,7 @@ def predictor_data(
     prepared: Prepared, recipe: PredictorRecipe, reader: FrozenReader | None, talk: Talk = Talk()
 ) -> StoreData:
     """The windows of a store under a recipe, without training views."""
-    bank = description_bank(prepared.records, reader, talk) if reader else None
+    bank = description_bank(prepared.records, reader, talk, recipe.text.view) if reader else None
     modalities = {"structure": StructureModality(recipe.graph)}
     return StoreData(prepared.store, recipe.windows, modalities, bank, PLAIN, ())
 

@@ -13,7 +13,7 @@ from prismat.modalities.xrd import XrdSettings
 from prismat.prepare import PrepareSettings, prepare
 from prismat.recipes.base import Job, Recipe
 from prismat.search.engine import SearchEngine
-from prismat.sources.base import Source
+from prismat.sources.base import Remote, Source
 from prismat.splits import group_records
 from prismat.store import Store
 from prismat.tasks.assemble import Judged, assemble, figures, judge
@@ -49,11 +49,18 @@ def store_settings(recipe: Recipe, workers: int = 0) -> PrepareSettings:
     return PrepareSettings(recipe.graph, xrd, recipe.profile, recipe.measured, workers=workers)
 
 
+def obtain(source: Source, talk: Talk) -> None:
+    """Fetches what a source lacks; one that fetches nothing is left alone."""
+    if isinstance(source, Remote):
+        source.obtain(lambda done, total: talk.bar("fetch", done, total, {}))
+
+
 def prepare_source(
     source: Source, folder: Path, settings: PrepareSettings, talk: Talk
 ) -> tuple[Store, float]:
-    """Prepares a store, or goes on with one; gives it and the seconds it took."""
+    """Fetches what is lacking, prepares a store or goes on with one; gives it and the seconds it took."""
     started = time.monotonic()
+    obtain(source, talk)
     store = prepare(source, folder, settings, lambda done, total: talk.bar("prepare", done, total, {}))
     return store, time.monotonic() - started
 

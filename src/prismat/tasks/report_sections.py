@@ -1,7 +1,7 @@
 """The parts of the report page; each escapes what it shows and is empty where its data is missing."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from prismat.page.figure import series_variable
+from prismat.page.sections import facts, named, plain, section, spaced
+from prismat.page.words import duration, is_number, number
 from prismat.tasks import report_plots as plots
 from prismat.tasks.report_words import (
     Metrics,
     direction_name,
-    duration,
     flat_results,
-    is_number,
     metric,
     metric_range,
-    number,
 )
 
 _COLUMNS = {
@@ -101,61 +101,31 @@ class ReportFigures:
     examples: Sequence[Example] = ()
 
 
-def section(title: str, body: str, aside: str = "") -> str:
-    """A headed section, or nothing where there is no body."""
-    if not body:
-        return ""
-    note = f'<p class="aside">{escape(aside)}</p>' if aside else ""
-    return f"<section><h2>{escape(title)}</h2>{note}{body}</section>"
-
-
-def facts(title: str, rows: Iterable[tuple[str, str]]) -> str:
-    """A titled list of names and values; the values are HTML."""
-    body = "".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in rows)
-    return f"<div><h3>{escape(title)}</h3><dl>{body}</dl></div>" if body else ""
-
-
 def data_section(report: Mapping[str, Any]) -> str:
     """Dataset and split, side by side."""
-    dataset, split = report.get("dataset") or {}, dict(report.get("split") or {})
+    dataset, split = dict(report.get("dataset") or {}), dict(report.get("split") or {})
+    terms = dataset.pop("manifest", None)
     rule, hash_ = split.pop("rule", None) or {}, split.pop("hash", "")
     rows = [(part.capitalize(), escape(number(size))) for part, size in split.items()]
-    rows += [(_spaced(name), escape(_plain(value))) for name, value in rule.items()]
+    rows += [(spaced(name), escape(plain(value))) for name, value in rule.items()]
     rows += (
         [("Hash", f'<code title="{escape(str(hash_))}">{escape(str(hash_)[:16])}</code>')] if hash_ else []
     )
-    both = facts("Dataset", _named(dataset, _DATASET)) + facts("Split", rows)
+    both = facts("Dataset", named(dataset, _DATASET) + _terms(terms)) + facts("Split", rows)
     return section("Data and split", f'<div class="facts">{both}</div>' if both else "")
+
+
+def _terms(manifest: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """What a store's licences ask for, in words."""
+    return [("Terms", escape(str(manifest["notice"])))] if manifest and manifest.get("notice") else []
 
 
 def cost_section(report: Mapping[str, Any]) -> str:
     """What it took, and on what."""
     formats = {"prepare_s": duration, "train_s": duration}
-    both = facts("Cost", _named(report.get("cost") or {}, _COST, formats))
-    both += facts("Environment", _named(report.get("environment") or {}, {}))
+    both = facts("Cost", named(report.get("cost") or {}, _COST, formats))
+    both += facts("Environment", named(report.get("environment") or {}, {}))
     return section("Cost and environment", f'<div class="facts">{both}</div>' if both else "")
-
-
-def _named(
-    values: Mapping[str, Any],
-    names: Mapping[str, str],
-    formats: Mapping[str, Callable[[object], str]] | None = None,
-) -> list[tuple[str, str]]:
-    """Known values first, under their names; others follow under their keys."""
-    order = [*(n for n in names if n in values), *(n for n in values if n not in names)]
-    shown = {n: (formats or {}).get(n, _plain)(values[n]) for n in order}
-    return [(names.get(n, _spaced(n)), escape(shown[n])) for n in order]
-
-
-def _spaced(name: str) -> str:
-    words = name.replace("_", " ")
-    return words[:1].upper() + words[1:]
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{k} {_plain(v)}" for k, v in value.items())
-    return ", ".join(_plain(v) for v in value) if isinstance(value, (list, tuple)) else number(value)
 
 
 def retrieval_section(report: Mapping[str, Any]) -> str:
@@ -253,7 +223,7 @@ def _figure(svg: str, caption: str, legend: Mapping[str, int] | None = None) -> 
         direction, _, baseline = name.partition(" | ")
         words = direction_name(direction)[0] + (f", {baseline}" if baseline else "")
         kind = ' class="dashed"' if baseline else ""
-        colour = plots.series_variable(series)
+        colour = series_variable(series)
         items.append(f'<li{kind}><i style="border-color:{colour}"></i>{escape(words)}</li>')
     key = f'<ul class="legend">{"".join(items)}</ul>' if items else ""
     return f"<figure>{svg}<figcaption>{key}{escape(caption)}</figcaption></figure>"

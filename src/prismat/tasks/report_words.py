@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from prismat.tasks.report_plots import is_number
+from prismat.page.words import is_number, number, percent
 
 Metrics = Mapping[str, Any]
 
@@ -63,22 +63,6 @@ def direction_name(direction: str) -> tuple[str, str]:
     return words[:1].upper() + words[1:], remark
 
 
-def percent(share: object) -> str:
-    """A share as a percentage without its sign, or a dash."""
-    return f"{100 * share:.1f}" if is_number(share) else "–"
-
-
-def number(value: object) -> str:
-    """A count, a measure or a word as a reader wants it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if not is_number(value):
-        return "–" if value is None or isinstance(value, float) else str(value)
-    if float(value).is_integer():
-        return f"{int(value):,}"
-    return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
-
-
 def metric(value: object, name: str) -> str:
     """One metric in the table's unit: recall in percent, ranks and MRR as they are."""
     if not is_number(value):
@@ -94,16 +78,6 @@ def metric_range(metrics: Metrics, name: str) -> str:
     if not ends or not all(is_number(end) for end in ends):
         return ""
     return "–".join(metric(end, name) for end in ends)
-
-
-def duration(seconds: object) -> str:
-    """Seconds as seconds, minutes or hours."""
-    if not is_number(seconds):
-        return number(seconds)
-    value = float(seconds)
-    if value < 120:
-        return f"{value:.1f} s"
-    return f"{value / 60:.1f} min" if value < 7200 else f"{value / 3600:.1f} h"
 
 
 def summary(report: Mapping[str, Any]) -> str:

@@ -5,11 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from prismat.errors import BadInputError
 from prismat.modalities.chemistry_text import FLAGS, LEXICON, chemistry_channels, parse_chemistry
 from prismat.modalities.lexicon import Lexicon, key_word
 from prismat.modalities.text import TokenBatch
-from prismat.modalities.text_views import VIEWS, as_rows
+from prismat.modalities.text_views import VIEWS, as_rows, text_view
 from prismat.text_reader import EncoderReader, FrozenReader, TextReader, TokenReader
 from prismat.training.records import Records
 from prismat.training.windows import TextBank, TokenBank
@@ -30,15 +29,12 @@ def view_texts(records: Records, chances: Mapping[str, float], first: str = "tit
     Raises:
         BadInputError: a view that does not exist.
     """
-    if unknown := {*chances, first} - set(VIEWS):
-        raise BadInputError(
-            f"unknown text view {sorted(unknown)[0]!r}",
-            field="views.text",
-            remedy=f"Known: {', '.join(VIEWS)}.",
-        )
     rows = as_rows(records.table)
-    used = [first, *(name for name in VIEWS if name != first and chances.get(name, 0) > 0)]
-    return {name: [VIEWS[name](row) for row in rows] for name in used}
+    kinds = {kind for row in rows for kind in dict(row["texts"])}
+    order = [*VIEWS, *sorted({first, *chances} - set(VIEWS))]
+    views = {name: text_view(name, kinds) for name in order if name == first or name in chances}
+    used = [first, *(name for name in views if name != first and chances[name] > 0)]
+    return {name: [views[name](row) for row in rows] for name in used}
 
 
 def training_lexicon(records: Records, rows: Int[np.ndarray, " train"]) -> Lexicon:

@@ -1,0 +1,1 @@
+"""Electronic structure on one's own machine: densities of states and electron densities with Abinit."""

@@ -1,0 +1,1 @@
+"""Fetching from public services: politely, resumably, and nothing twice."""

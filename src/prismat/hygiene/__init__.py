@@ -1,0 +1,1 @@
+"""Whether data are clean: duplicates, leaks between sets, licences, and the data card of a store."""

@@ -1,0 +1,1 @@
+"""What pages share: headed sections, numbers in words, plots in the page's colours."""

@@ -1,0 +1,1 @@
+"""Texts about crystals: own templates, robocrystallographer, and language models at any endpoint."""
