@@ -31,7 +31,7 @@ COMPANIONS = {
         "modalities/keywords",
         "modalities/embedding_cache",
     ),
-    "modalities/dos": ("measurements", "formats_dos", "vasprun", "modalities/dos_scale"),
+    "modalities/dos": ("measurements", "formats_dos", "vasprun", "vasprun_stream", "modalities/dos_scale"),
     "modalities/charge_density": (
         "formats_density",
         "modalities/promolecule",
@@ -67,7 +67,13 @@ COMPANIONS = {
     "objectives/infonce": ("objectives/cross_entropy", "objectives/scale"),
     "objectives/jsd": ("objectives/prior",),
     "sources/amcsd": ("sources/amcsd_titles",),
-    "sources/base": ("sources/mirrored", "sources/data_file", "sources/json_rows", "sources/pymatgen_json"),
+    "sources/base": (
+        "sources/mirrored",
+        "sources/file_rows",
+        "sources/data_file",
+        "sources/json_rows",
+        "sources/pymatgen_json",
+    ),
     "sources/cod": (
         "sources/cod_search",
         "sources/cod_table",

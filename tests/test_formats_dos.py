@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pymatgen.electronic_structure.core import Spin
 from pymatgen.io.vasp.outputs import Vasprun as PymatgenVasprun
 
-from prismat import formats_dos, vasprun
+from prismat import formats_dos, vasprun, vasprun_stream
 from prismat.errors import BadInputError
 from prismat.formats_dos import (
     DosLabels,
@@ -188,7 +188,7 @@ def test_sizes_are_limited(tmp_path, monkeypatch):
     monkeypatch.setattr(vasprun, "MAX_ROWS", 50)
     with pytest.raises(BadInputError, match="more than 50 energies"):
         read_dos(path)
-    monkeypatch.setattr(vasprun, "MAX_BYTES", 1000)
+    monkeypatch.setattr(vasprun_stream, "MAX_BYTES", 1000)
     with pytest.raises(BadInputError, match="larger than 0 MB"):
         read_dos(path)
     monkeypatch.setattr(formats_dos, "MAX_BYTES", 1000)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers_folder import vasprun
+from prismat import vasprun_stream
 from prismat.errors import BadInputError
-from prismat.sources import folder_vasprun
 from prismat.sources.folder_files import foremost, role_of, stem_of
 from prismat.sources.folder_powder import CU_K_ALPHA, is_xray_scan, parse_powder_cif
 from prismat.sources.folder_vasprun import structure_of_vasprun
@@ -169,6 +169,6 @@ def test_limits(tmp_path, monkeypatch):
     path.write_text(vasprun(("Na",) * 9))
     with pytest.raises(BadInputError, match="more than the limit of 2 sites"):
         structure_of_vasprun(path, max_sites=2)
-    monkeypatch.setattr(folder_vasprun, "MAX_BYTES", 100)
+    monkeypatch.setattr(vasprun_stream, "MAX_BYTES", 100)
     with pytest.raises(BadInputError, match="larger than 0 MB"):
         structure_of_vasprun(path)

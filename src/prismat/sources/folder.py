@@ -1,16 +1,14 @@
 """A directory of files: crystals, patterns, densities of states, charge densities, pictures, and a table."""
 
-import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from prismat.crystal import MAX_SITES
 from prismat.errors import BadInputError
-from prismat.files import sha256
-from prismat.material import Material, Provenance, Reject
+from prismat.material import Material, Provenance
 from prismat.measurements import DensityKind
+from prismat.sources.file_rows import FileRows
 from prismat.sources.folder_files import Role, find_files, foremost, lookup, role_of, stem_of
 from prismat.sources.folder_read import ReadingOptions, is_pattern_only, read_record
 from prismat.sources.folder_table import Facts, only_table, read_facts
@@ -61,7 +59,7 @@ class _Row:
     problem: str = ""
 
 
-class FolderSource:
+class FolderSource(FileRows[_Row]):
     """Materials from a user's own files.
 
     Files of one name, apart from their extension, are one record, named by their path:
@@ -108,10 +106,8 @@ class FolderSource:
         image_kind: str = "",
         cube_density: DensityKind = "unlabelled",
     ) -> None:
-        self.folder = Path(folder)
-        if not self.folder.is_dir():
-            raise BadInputError("no such folder", record=str(folder), remedy="Give an existing directory.")
-        self.table = Path(table) if table is not None else only_table(self.folder)
+        super().__init__(folder, Path(table) if table is not None else None)
+        self.table = self.table or only_table(self.folder)
         self.licence, self.citation = licence, citation
         self.reading = ReadingOptions(max_sites, image_kind, cube_density)
         if not self._rows:
@@ -126,27 +122,7 @@ class FolderSource:
         options = [self.licence, self.citation, str(self.reading.max_sites)]
         if self.reading != ReadingOptions(self.reading.max_sites):
             options += [self.reading.image_kind, self.reading.cube_density]
-        total = hashlib.sha256("\0".join(options).encode())
-        for name in self._files:
-            total.update(f"\0{name}\0{sha256(self.folder / name)}".encode())
-        if self.table is not None:
-            total.update(f"\0table\0{sha256(self.table)}".encode())
-        return total.hexdigest()
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def read(self, start: int, stop: int) -> Iterator[Material | Reject]:
-        """Materials of rows start … stop − 1; a row that cannot be one comes as a Reject."""
-        for row in self._rows[start:stop]:
-            try:
-                yield self._material(row)
-            except Exception as error:
-                yield Reject.because(row.id, error)
-
-    def __getstate__(self) -> dict[str, object]:
-        """Travels to worker processes as paths; the folder is listed again there."""
-        return {k: v for k, v in self.__dict__.items() if k not in {"_rows", "_files"}}
+        return self.fingerprint_of(options)
 
     @cached_property
     def _files(self) -> list[str]:

@@ -1,16 +1,14 @@
 """A directory of pictures with labels: subfolders that name classes, or a table."""
 
-import hashlib
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from prismat.errors import BadInputError
-from prismat.files import sha256
 from prismat.formats_image import SUFFIXES, read_image
-from prismat.material import Material, Provenance, Reject
+from prismat.material import Material, Provenance
+from prismat.sources.file_rows import FileRows
 from prismat.sources.folder_table import Facts, only_table, read_facts
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -52,7 +50,7 @@ class _Row:
     problem: str = ""
 
 
-class ImagesSource:
+class ImagesSource(FileRows[_Row]):
     """Pictures as materials, with a class (tag ``label``) or measured values (properties).
 
     Without a table the first subfolder names the class: ``cracked/1.png``. Folders named train, val (valid,
@@ -85,10 +83,8 @@ class ImagesSource:
         licence: str = "",
         citation: str = "",
     ) -> None:
-        self.folder = Path(folder)
-        if not self.folder.is_dir():
-            raise BadInputError("no such folder", record=str(folder), remedy="Give an existing directory.")
-        self.labels = Path(labels) if labels is not None else only_table(self.folder)
+        super().__init__(folder, Path(labels) if labels is not None else None)
+        self.table = self.table or only_table(self.folder)
         self.kind, self.licence, self.citation = kind, licence, citation
         if not self._files:
             raise BadInputError(
@@ -99,27 +95,7 @@ class ImagesSource:
 
     def fingerprint(self) -> str:
         """SHA-256 over names and contents of all pictures and the table, and the options."""
-        total = hashlib.sha256("\0".join((self.kind, self.licence, self.citation)).encode())
-        for name in self._files:
-            total.update(f"\0{name}\0{sha256(self.folder / name)}".encode())
-        if self.labels is not None:
-            total.update(f"\0labels\0{sha256(self.labels)}".encode())
-        return total.hexdigest()
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def read(self, start: int, stop: int) -> Iterator[Material | Reject]:
-        """Pictures of rows start … stop − 1; a row that cannot be one comes as a Reject."""
-        for row in self._rows[start:stop]:
-            try:
-                yield self._material(row)
-            except Exception as error:
-                yield Reject.because(row.id, error)
-
-    def __getstate__(self) -> dict[str, object]:
-        """Travels to worker processes as paths; the folder is listed again there."""
-        return {k: v for k, v in self.__dict__.items() if k not in {"_rows", "_files"}}
+        return self.fingerprint_of((self.kind, self.licence, self.citation))
 
     @cached_property
     def _files(self) -> list[str]:
@@ -137,14 +113,14 @@ class ImagesSource:
     @cached_property
     def _rows(self) -> list[_Row]:
         ids = _identifiers(self._files)
-        if self.labels is None:
+        if self.table is None:
             return [_Row(ids[name], name, Facts(tags=_folder_tags(name))) for name in self._files]
         ways: dict[str, set[str]] = {}
         for name in self._files:
             plain = PurePosixPath(name)
             for way in {name, plain.with_suffix("").as_posix(), plain.name, plain.stem}:
                 ways.setdefault(way, set()).add(name)
-        rows = [_row_of(facts, ways, ids) for facts in read_facts(self.labels, _TAGS)]
+        rows = [_row_of(facts, ways, ids) for facts in read_facts(self.table, _TAGS)]
         used = {row.image for row in rows}
         rows += [_Row(ids[name], name) for name in self._files if name not in used]
         _check_ids(rows, self.folder)
