@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 
+from helpers_cif import MAGNETIC_SYMMETRY as MAGNETIC
 from prismat.cif import crystal_from_cif
 from prismat.cif_values import element, elements_of
 from prismat.crystal import check
@@ -226,19 +227,6 @@ def test_a_cell_in_other_units_is_refused(scale):
 
 def test_angles_in_radians_are_refused():
     refused(cif(cell=(5.64, 5.64, 5.64, *(np.pi / 2,) * 3)), "absurd cell")
-
-
-MAGNETIC = """loop_
-_space_group_symop_magn_operation.id
-_space_group_symop_magn_operation.xyz
-1 x,y,z,+1
-2 -x,-y,-z,+1
-loop_
-_space_group_symop_magn_centering.id
-_space_group_symop_magn_centering.xyz
-1 x,y,z,+1
-2 x+1/2,y+1/2,z,-1
-"""
 
 
 def test_a_magnetic_cif_gives_the_atoms_of_the_magnetic_cell():

@@ -13,31 +13,13 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.io.cif import CifParser, CifWriter
 from pymatgen.io.vasp import Poscar
 
+from helpers_cif import SALT_CIF as CIF
 from prismat.crystal import Crystal
 from prismat.errors import BadInputError
 from prismat.formats import read_crystal, to_cif
 
 SHARED = Path(os.environ.get("PRISMAT_SHARED_DATA", Path(__file__).parents[1] / "../shared/data"))
 
-CIF = """data_salt
-_cell_length_a 5.6402(3)
-_cell_length_b 5.6402(3)
-_cell_length_c 5.6402(3)
-_cell_angle_alpha 90
-_cell_angle_beta 90
-_cell_angle_gamma 90
-_symmetry_space_group_name_H-M 'F m -3 m'
-loop_
-_atom_site_label
-_atom_site_type_symbol
-_atom_site_fract_x
-_atom_site_fract_y
-_atom_site_fract_z
-_atom_site_occupancy
-Na1 Na1+ 0 0 0 0.9
-K1 K1+ 0 0 0 0.1
-Cl1 Cl1- 0.5 0.5 0.5 .
-"""
 POSCAR = """salt
 5.64
 1 0 0

@@ -1,6 +1,7 @@
 """What the fuzz tests share: readers, valid files, mutations of them, and what must hold of any outcome.
 
-A longer run prints how many cases it tried and every failure: ``python tests/fuzz/fuzz_readers.py 300``.
+A longer run prints how many cases it tried and every failure:
+``PYTHONPATH=tests python tests/fuzz/fuzz_readers.py 300``.
 """
 
 import random
@@ -19,6 +20,8 @@ from importlib import import_module
 
 import numpy as np
 
+from helpers_cif import MAGNETIC_SYMMETRY
+from helpers_cif import SALT_CIF as CIF
 from prismat.cif import crystal_from_cif
 from prismat.crystal import Crystal, check
 from prismat.errors import BadInputError
@@ -35,26 +38,6 @@ LIMIT_S = 2.0
 INTERRUPTED_S = 10
 """CPU seconds after which a reader is stopped."""
 
-CIF = """data_salt
-_chemical_formula_sum 'Na Cl'
-_cell_length_a 5.6402(3)
-_cell_length_b 5.6402(3)
-_cell_length_c 5.6402(3)
-_cell_angle_alpha 90
-_cell_angle_beta 90
-_cell_angle_gamma 90
-_symmetry_space_group_name_H-M 'F m -3 m'
-loop_
-_atom_site_label
-_atom_site_type_symbol
-_atom_site_fract_x
-_atom_site_fract_y
-_atom_site_fract_z
-_atom_site_occupancy
-Na1 Na1+ 0 0 0 0.9
-K1 K1+ 0 0 0 0.1
-Cl1 Cl1- 0.5 0.5 0.5 .
-"""
 LISTED_CIF = """data_quartz
 _publ_section_title
 ;
@@ -83,30 +66,24 @@ _atom_site_fract_z
 Si 0.46970 0.00000 0.66667
 O 0.41330 0.26720 0.78553
 """
-MAGNETIC_CIF = """data_magnetic
+MAGNETIC_CIF = (
+    """data_magnetic
 _cell_length_a 5.0
 _cell_length_b 6.0
 _cell_length_c 7.0
 _cell_angle_alpha 90
 _cell_angle_beta 105
 _cell_angle_gamma 90
-loop_
-_space_group_symop_magn_operation.id
-_space_group_symop_magn_operation.xyz
-1 x,y,z,+1
-2 -x,-y,-z,+1
-loop_
-_space_group_symop_magn_centering.id
-_space_group_symop_magn_centering.xyz
-1 x,y,z,+1
-2 x+1/2,y+1/2,z,-1
-loop_
+"""
+    + MAGNETIC_SYMMETRY
+    + """loop_
 _atom_site_type_symbol
 _atom_site_fract_x
 _atom_site_fract_y
 _atom_site_fract_z
 Fe 0.1 0.2 0.3
 """
+)
 POSCAR = "salt\n5.64\n1 0 0\n0 1 0\n0 0 1\nNa_pv Cl\n1 1\nDirect\n0 0 0\n0.5 0.5 0.5\n"
 CARTESIAN = (
     "salt\n-180\n5 0 0\n0 5 0\n0 0 5\nNa Cl\n1 1\nSelective dynamics\nCartesian\n0 0 0 T T F\n3 3 3 T T T\n"
