@@ -183,15 +183,20 @@ def _split(
     tolerance: float,
 ) -> Bool[np.ndarray, " asym"]:
     """Sites with images nearby that rounding does not explain and that together are one atom at most."""
-    delta = _images(np.asarray(frac, np.float64), rotations, translations) - frac[:, None]
+    occupancy = np.array([sum(content.values()) for content in contents])
+    split = 2 * occupancy <= FULL
+    if not split.any():
+        return split
+    frac = np.asarray(frac, np.float64)[split]
+    delta = _images(frac, rotations, translations) - frac[:, None]
     cartesian = (delta - np.round(delta)) @ lattice
     squared = np.einsum("aoi,aoi->ao", cartesian, cartesian)
     near = squared < tolerance**2
     furthest = np.sqrt(np.where(near, squared, 0.0).max(axis=1, initial=0.0))
     # As many operations lead to every image as leave the site where it is.
     apart = near.sum(axis=1) / (squared <= ROUNDING**2).sum(axis=1)
-    occupancy = np.array([sum(content.values()) for content in contents])
-    return (furthest > ROUNDING) & (occupancy * apart <= FULL)
+    split[split] = (furthest > ROUNDING) & (occupancy[split] * apart <= FULL)
+    return split
 
 
 def _onto_special_positions(

@@ -98,7 +98,9 @@ def test_refuses_no_workers_and_repeated_ids(tmp_path):
         run_campaign(job, [*tasks(tmp_path), *tasks(tmp_path)])
 
 
-_DRIVER = """
+_DRIVER = """import signal
+# A shell that runs its jobs in the background has them ignore Ctrl-C, and their children too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
