@@ -8,9 +8,11 @@ import helpers_small as small
 from fixtures_small import quick
 from prismat.api import load
 from prismat.modalities.rendering import ProfileSettings
+from prismat.objectives.build import build_objective
 from prismat.prepare import PrepareSettings
 from prismat.recipes.base import Job, Recipe
 from prismat.recipes.serial import from_json
+from prismat.recipes.systems import system_job
 from prismat.search.engine import open_index
 from prismat.tasks.quickstart import Talk, baseline_jobs, quickstart, store_settings
 
@@ -98,3 +100,20 @@ def test_a_store_is_prepared_as_its_recipe_needs():
 def test_without_structures_there_is_no_composition_to_compare_with():
     recipe = small.tiny_recipe(windows=("image", "properties"))
     assert baseline_jobs(small.tiny_job(recipe)) == {}
+
+
+@pytest.mark.parametrize("name", ["default", "multimat-anchored", "multimat-tensor", "multimat-barlow"])
+def test_every_system_has_baselines_that_its_loss_can_train(name):
+    """Without diffraction two windows are left, of which no loss over triples can be built."""
+    recipe = replace(system_job(name).recipe, windows=("structure", "text", "xrd"))
+    jobs = baseline_jobs(replace(system_job(name), recipe=recipe))
+    assert set(jobs) == {"composition", "text+structure only"}
+    for job in jobs.values():
+        build_objective(job.recipe.objective, job.recipe.windows, 16)
+
+
+def test_an_anchor_that_is_left_out_anchors_nothing():
+    recipe = replace(system_job("multimat-anchored").recipe, windows=("structure", "text", "xrd"))
+    recipe = replace(recipe, objective=replace(recipe.objective, anchor="xrd"))
+    two = baseline_jobs(Job(recipe=recipe))["text+structure only"].recipe
+    assert two.objective.anchor == ""

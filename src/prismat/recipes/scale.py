@@ -65,7 +65,7 @@ def with_windows(recipe: Recipe, windows: Sequence[Window], store: Store) -> Rec
     measured = replace(from_json(MeasuredSettings, made, "measured"), properties=properties)
     views = recipe.views if set(windows) <= _EXACT else replace(recipe.views, strain=0.0)
     objective, language = (
-        _fitting(recipe.objective, windows),
+        fitting(recipe.objective, windows),
         recipe.masked_language if "text" in windows else None,
     )
     return replace(
@@ -78,7 +78,7 @@ def with_windows(recipe: Recipe, windows: Sequence[Window], store: Store) -> Rec
     )
 
 
-def _fitting(objective: ObjectiveConfig, windows: Sequence[Window]) -> ObjectiveConfig:
+def fitting(objective: ObjectiveConfig, windows: Sequence[Window]) -> ObjectiveConfig:
     """The loss for other windows: weights of pairs that are no more go, and so does an absent anchor."""
     pairs = {pair_name(a, b) for a in windows for b in windows if a != b}
     kept = {pair: weight for pair, weight in objective.weights.items() if pair in pairs}

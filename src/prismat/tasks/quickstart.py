@@ -12,6 +12,7 @@ from prismat.modalities.properties import PropertiesSettings
 from prismat.modalities.xrd import XrdSettings
 from prismat.prepare import PrepareSettings, prepare
 from prismat.recipes.base import Job, Recipe
+from prismat.recipes.scale import fitting
 from prismat.search.engine import SearchEngine
 from prismat.sources.base import Remote, Source
 from prismat.splits import group_records
@@ -119,7 +120,12 @@ def baseline_jobs(job: Job) -> dict[str, Job]:
     )
     jobs = {"composition": replace(job, recipe=composition)}
     if {"structure", "text", "xrd"} <= set(recipe.windows):
-        two: Recipe = replace(recipe, name="text+structure only", windows=("structure", "text"))
+        windows = ("structure", "text")
+        objective = fitting(recipe.objective, windows)
+        if objective.kind == "tensor_clip":
+            # Of two windows there are no triples; contrast over pairs is what is left of it.
+            objective = replace(objective, kind="infonce")
+        two: Recipe = replace(recipe, name="text+structure only", windows=windows, objective=objective)
         jobs["text+structure only"] = replace(job, recipe=two)
     return jobs
 
