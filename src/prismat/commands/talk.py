@@ -1,7 +1,7 @@
 """What commands say while they work and when they are done."""
 
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,3 +102,12 @@ def hit_json(hit: Any) -> dict[str, Any]:
         "n_sites": hit.n_sites,
         "properties": {k: {"value": p.value, "unit": p.unit} for k, p in hit.properties.items()},
     }
+
+
+def plain_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Cells as text in columns, the first to the left and the others to the right."""
+    wide = [max(len(line[i]) for line in (head, *rows)) for i in range(len(head))]
+    told = lambda line: "  ".join(  # noqa: E731
+        cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, wide, strict=True))
+    ).rstrip()
+    return "\n".join([told(head), "-" * (sum(wide) + 2 * len(wide) - 2), *map(told, rows)])

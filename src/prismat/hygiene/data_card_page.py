@@ -3,30 +3,20 @@
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib.resources import files
 from typing import Any
 
 from prismat.hygiene.data_card_plots import card_plots
 from prismat.hygiene.manifest import manifest_lines, text_line
-from prismat.page.sections import facts, section
+from prismat.page.document import document
+from prismat.page.sections import data_table, facts, section
 from prismat.page.words import duration, number
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _CAPTIONS = {
     "elements": "Records that hold each element; depth of colour on a logarithmic scale.",
     "systems": "Records by crystal system.",
     "sites": "Records by number of atoms in the primitive cell.",
     "years": "Records by year of publication.",
 }
-_STYLE = """
-.wide { margin: 0 0 2.4rem; }
-.plain th, .plain td { text-align: left; }
-.plain .figure { text-align: right; }
-.plain td { overflow-wrap: anywhere; }
-.plain tbody tr { border-bottom: 1px solid var(--rule); }
-.plain table { font-size: .9rem; }
-.scroll { overflow-x: auto; }
-"""
 _NUMBERS = frozenset(
     (
         "Records",
@@ -53,8 +43,6 @@ def render_page(card: Mapping[str, Any]) -> str:
         card: what :func:`prismat.hygiene.data_card.data_card` gave.
     """
     drawn = card_plots(card)
-    title = escape(str(card["name"]))
-    style = (files("prismat") / "data" / "report.css").read_text(encoding="utf-8") + _STYLE
     sections = (
         _overview(card),
         section("Elements", _figure(drawn, "elements", "wide")),
@@ -65,17 +53,8 @@ def render_page(card: Mapping[str, Any]) -> str:
         _rejects(card),
         _origin(card),
     )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title} · Prismat data card</title><style>\n{style}</style></head>\n<body><main>"
-        f'<header><p class="eyebrow">Prismat · data card</p><h1>{title}</h1>'
-        f'<p class="lede">{escape(summary(card))}</p></header>\n'
-        + "\n".join(s for s in sections if s)
-        + "<footer>The same numbers, unrounded, are in data_card.json beside this page.</footer>"
-        "</main></body></html>\n"
-    )
+    footer = "The same numbers, unrounded, are in data_card.json beside this page."
+    return document(str(card["name"]), "data card", escape(summary(card)), sections, footer)
 
 
 def summary(card: Mapping[str, Any]) -> str:
@@ -147,16 +126,7 @@ def _figures(card: Mapping[str, Any], drawn: Mapping[str, str]) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table, numbers to the right; the cells are plain text."""
-    if not rows:
-        return ""
-    kinds = [' class="figure"' if name in _NUMBERS else "" for name in head]
-    top = "".join(f'<th scope="col"{k}>{escape(h)}</th>' for h, k in zip(head, kinds, strict=True))
-    lines = ("".join(f"<td{k}>{escape(c)}</td>" for c, k in zip(row, kinds, strict=True)) for row in rows)
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return (
-        f'<div class="plain scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
+    return data_table(head, rows, _NUMBERS)
 
 
 def _texts(card: Mapping[str, Any]) -> str:

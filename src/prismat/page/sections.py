@@ -1,6 +1,6 @@
 """Headed sections and lists of facts; each escapes what it shows and is empty where its data is missing."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -43,3 +43,27 @@ def plain(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{k} {plain(v)}" for k, v in value.items())
     return ", ".join(plain(v) for v in value) if isinstance(value, (list, tuple)) else number(value)
+
+
+def data_table(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collection[str] = ()) -> str:
+    """A table of plain text, nothing without rows.
+
+    Args:
+        head: names of the columns.
+        rows: cells, as many as the head has.
+        numbers: names of columns of numbers, which stand to the right.
+    """
+    if not rows:
+        return ""
+    kinds = [' class="figure"' if name in numbers else "" for name in head]
+    top = "".join(f'<th scope="col"{k}>{escape(h)}</th>' for h, k in zip(head, kinds, strict=True))
+    lines = ("".join(f"<td{k}>{escape(c)}</td>" for c, k in zip(row, kinds, strict=True)) for row in rows)
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return (
+        f'<div class="plain scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def figure_block(svg: str, caption: str, kind: str = "") -> str:
+    """A figure with its caption as plain text, nothing without a figure."""
+    return f'<figure class="{kind}">{svg}<figcaption>{escape(caption)}</figcaption></figure>' if svg else ""

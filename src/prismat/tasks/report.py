@@ -7,13 +7,13 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from prismat.files import write_json, write_text
+from prismat.page.document import document
 from prismat.tasks.report_sections import (
     Example,
     Hit,
@@ -29,7 +29,6 @@ from prismat.tasks.report_words import summary
 __all__ = ["Example", "Hit", "ReportFigures", "render_report", "summary", "write_report"]
 
 _TITLE = "Retrieval between structure, text and diffraction"
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 def write_report(folder: Path, report: Mapping[str, Any], figures: ReportFigures | None = None) -> Path:
@@ -54,8 +53,6 @@ def write_report(folder: Path, report: Mapping[str, Any], figures: ReportFigures
 
 def render_report(report: Mapping[str, Any], figures: ReportFigures) -> str:
     """The page as text; the arguments are those of :func:`write_report`, with plain JSON values."""
-    title = escape(str(report.get("title") or _TITLE))
-    style = (files("prismat") / "data" / "report.css").read_text(encoding="utf-8")
     lede = escape(summary(report)).replace(" %", "&nbsp;%")
     sections = (
         retrieval_section(report),
@@ -64,17 +61,8 @@ def render_report(report: Mapping[str, Any], figures: ReportFigures) -> str:
         data_section(report),
         cost_section(report),
     )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title} · Prismat</title><style>\n{style}</style></head>\n<body><main>"
-        f'<header><p class="eyebrow">Prismat · evaluation</p><h1>{title}</h1>'
-        f'<p class="lede">{lede}</p></header>\n'
-        + "\n".join(s for s in sections if s)
-        + "<footer>The same numbers, unrounded, are in report.json beside this page.</footer>"
-        "</main></body></html>\n"
-    )
+    footer = "The same numbers, unrounded, are in report.json beside this page."
+    return document(str(report.get("title") or _TITLE), "evaluation", lede, sections, footer)
 
 
 def to_plain(value: Any) -> Any:
