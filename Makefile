@@ -41,7 +41,7 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install $(PIP_FLAGS) -e ".[text,image,chgnet,ase,tracking,scale,dev]"
+	$(BIN)/python -m pip install $(PIP_FLAGS) -e ".[text,image,chgnet,ase,tracking,scale,hpo,dev]"
 	touch $@ $(VENV)/.installed
 
 $(BENCH_VENV)/.installed: pyproject.toml

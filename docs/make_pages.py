@@ -19,6 +19,21 @@ NOTICE = "<!-- Made by `make docs` from the source. Edit the docstrings, not thi
 FOLDERS = ("modalities", "encoders", "objectives", "augment", "sources")
 """Folders in which every file is a page, unless it is told of on another one."""
 
+ROOMS = (
+    "heads",
+    "confidence",
+    "studies",
+    "tasks/property",
+    "tasks/screening",
+    "tasks/synthesis",
+    "tasks/design",
+    "tasks/active",
+    "tasks/quality",
+    "tasks/defects",
+    "tasks/text_tasks",
+)
+"""Folders that are one page each."""
+
 COMPANIONS = {
     "modalities/structure": ("modalities/standard_cell",),
     "modalities/text": (
@@ -180,6 +195,15 @@ FIXED = {
         "hygiene/manifest",
         "hygiene/data_card",
     ),
+    "tasks": (
+        "tasks/opened",
+        "tasks/result",
+        "tasks/transfer",
+        "tasks/classification",
+        "tasks/tuning",
+        "tasks/retrieval",
+        "tasks/bootstrap",
+    ),
     "search": ("search/engine", "search/query", "search/filters", "search/index", "search/exact"),
 }
 """Pages that are not one file's."""
@@ -195,6 +219,9 @@ def pages() -> dict[str, tuple[str, ...]]:
     """Modules of each page, as paths under src/prismat without extension."""
     told = {name for names in COMPANIONS.values() for name in names}
     found = dict(FIXED)
+    for room in ROOMS:
+        names = sorted(path.stem for path in (SOURCE / room).glob("[!_]*.py"))
+        found[room.replace("/", "-")] = (f"{room}/__init__", *(f"{room}/{name}" for name in names))
     for folder in FOLDERS:
         for path in sorted((SOURCE / folder).glob("[!_]*.py")):
             name = f"{folder}/{path.stem}"

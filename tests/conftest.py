@@ -10,7 +10,7 @@ from prismat.packaged import AMCSD, locate_present
 from prismat.sources.amcsd import AmcsdSource
 from prismat.torchvision_shim import ready_torchvision
 
-pytest_plugins = ["fixtures_small"]
+pytest_plugins = ["fixtures_small", "fixtures_synthesis"]
 
 # A shared machine may be slow at any moment; that is no failure.
 hypothesis.settings.register_profile("steady", deadline=None)

@@ -8,7 +8,11 @@ from prismat import cli, commands
 
 VERBS = (
     *("quickstart", "prepare", "describe", "compute", "compare", "train", "evaluate", "embed", "index"),
-    *("search", "doctor"),
+    *("search", "doctor", "ablate", "sweep", "report", "fit", "predict", "transfer", "recommend"),
+    *("defects", "text-task"),
+    *("screen", "tag"),
+    *("design", "campaign"),
+    *("quality", "calibrate", "identify"),
 )
 
 

@@ -39,7 +39,7 @@ def verbs():
     """Verbs of the command line, read from ``prismat.commands.__all__`` without importing torch and all."""
     source = (ROOT / "src" / "prismat" / "commands" / "__init__.py").read_text(encoding="utf-8")
     names = ast.literal_eval(source.split("__all__ = ")[1])
-    return {re.sub(r"command$", "", name.lower()) for name in names}
+    return {re.sub(r"(?<=\w)([A-Z])", r"-\1", re.sub(r"Command$", "", name)).lower() for name in names}
 
 
 def problems(entry):
@@ -170,17 +170,19 @@ def test_links_lead_somewhere():
 
 
 def tree():
-    """Files named in CONTRIBUTING.md, each with its folder, and whether something is said of them."""
+    """Files named in CONTRIBUTING.md, each with its folders, and whether something is said of them."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     lines = text.split("```text\nsrc/prismat/\n")[1].split("```")[0].splitlines()
-    folder, found = "", {}
+    folders, found = [], {}
     for line in lines:
         names = re.match(r" +((?:[\w.]+, )*[\w.]+|\w+/)(?= )", line)[1]
         said = line.replace(names, "").strip()
+        depth = (len(line) - len(line.lstrip())) // 2 - 1
+        folders = folders[:depth]
         if names.endswith("/"):
-            folder = names
+            folders.append(names)
         for name in [] if names.endswith("/") else names.split(", "):
-            found[(folder if line.startswith("    ") else "") + name] = said
+            found["".join(folders) + name] = said
     return found
 
 
@@ -235,5 +237,5 @@ def test_the_changelog_keeps_its_format():
     assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d{2}-\d{2}", h) for h in headings[1:])
     kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
     assert set(re.findall(r"^### (.*)$", text, re.MULTILINE)) <= kinds
-    named = set(re.findall(r"`(\w+)`", text.split("Command line:")[1].split("\n\n")[0]))
+    named = set(re.findall(r"`([\w-]+)`", text.split("Command line:")[1].split("\n\n")[0]))
     assert named == verbs()

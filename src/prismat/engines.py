@@ -57,7 +57,7 @@ class Engine(Protocol):
 
         Raises:
             BrokenProcessPool: a worker died.
-        PrismatError: Ray could not run a job for another reason.
+            PrismatError: Ray could not run a job for another reason.
         """
         ...
 

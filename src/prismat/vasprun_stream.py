@@ -1,5 +1,6 @@
 """VASP's vasprun.xml as a stream, read by a parser that expands nothing, within limits of size and depth."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from xml.parsers import expat
 
@@ -12,7 +13,7 @@ _AS_WRITTEN = "Give the file as VASP wrote it."
 FINISHED = "Give the vasprun.xml of a finished run."
 
 
-class VasprunStream:
+class VasprunStream(ABC):
     """Passes the texts that a subclass wants to it while the document goes by.
 
     A document type is refused: its entities are how small files grow without bound.
@@ -33,17 +34,17 @@ class VasprunStream:
         self._parser.EndElementHandler = self._end
         self._parser.CharacterDataHandler = self._characters
 
+    @abstractmethod
     def opened(self, tag: str) -> None:
         """An element begins; ``tags`` and ``labels`` (names or comments) lead to it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def wanted(self) -> bool:
         """Whether the text of the element that has just begun is wanted."""
-        raise NotImplementedError
 
+    @abstractmethod
     def taken(self, tag: str, text: str) -> None:
         """The text of an element that was wanted."""
-        raise NotImplementedError
 
     def read(self, path: Path) -> None:
         """A whole file.

@@ -111,11 +111,27 @@ def test_what_a_record_holds(tmp_path):
     assert first.properties == {
         "synthesis_temperature": Property(1350.0, "°C"),
         "heating_time": Property(16.0, "h"),
+        "e_above_hull": Property(0.0, "eV/atom"),
     }
     assert (first.tags["target"], first.tags["precursors"]) == ("CaO", "BaCO3, TiO2")
     assert first.tags["doi"] == first.tags["publication"] == "10.1/a"
     assert first.provenance.licence == "CC BY 4.0; structures: CC BY 4.0"
     assert "Kononova" in first.provenance.citation
+
+
+def test_properties_of_the_structure_come_along(tmp_path):
+    options = written(tmp_path)
+    changed = [
+        {**row, "band_gap": gap, "colour": 1.0} for row, gap in zip(STRUCTURES, [1.5, None] * 3, strict=True)
+    ]
+    pq.write_table(pa.Table.from_pylist(changed), options.structures)
+    by_id, by_formula, by_other_id, _, none, *_ = read(options)
+    assert by_other_id.properties["band_gap"] == Property(1.5, "eV")
+    assert by_other_id.properties["e_above_hull"] == Property(0.2, "eV/atom")
+    # Unknown values are left out, and so is what the layout does not know.
+    assert "band_gap" not in by_formula.properties
+    assert "colour" not in by_id.properties
+    assert set(none.properties) == {"synthesis_temperature", "heating_time"}
 
 
 def test_unmatched_recipes_can_be_rejected(tmp_path):

@@ -15,6 +15,7 @@ from prismat.training.text_bank import (
     LEXICON_COLUMNS,
     build_text_bank,
     build_token_bank,
+    evaluated_view,
     training_lexicon,
     view_texts,
 )
@@ -57,6 +58,13 @@ def records():
 
 
 TRAIN = np.arange(4)
+
+
+def test_the_view_that_is_judged(records):
+    assert evaluated_view(records, {"synthesis": 1.0}) == "title"
+    untitled = replace(records, titles=[""] * 5)
+    assert evaluated_view(untitled, {"title": 0.2, "synthesis": 0.8}) == "synthesis"
+    assert evaluated_view(untitled, {}) == "title"
 
 
 def test_views_in_use_stand_title_first(records):

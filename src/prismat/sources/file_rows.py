@@ -1,6 +1,7 @@
 """What sources of a user's own files have in common: rows with an id, read one by one in any process."""
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,7 @@ class _Identified(Protocol):
 R = TypeVar("R", bound=_Identified)
 
 
-class FileRows(Generic[R]):
+class FileRows(ABC, Generic[R]):
     """Rows of a folder's files, and a table beside them; what each row becomes is the subclass's matter.
 
     Args:
@@ -37,15 +38,18 @@ class FileRows(Generic[R]):
             raise BadInputError("no such folder", record=str(folder), remedy="Give an existing directory.")
 
     @cached_property
+    @abstractmethod
     def _files(self) -> list[str]:
-        raise NotImplementedError
+        """Names of the files."""
 
     @cached_property
+    @abstractmethod
     def _rows(self) -> list[R]:
-        raise NotImplementedError
+        """What is read, in order."""
 
+    @abstractmethod
     def _material(self, row: R) -> Material:
-        raise NotImplementedError
+        """The record of a row."""
 
     def fingerprint_of(self, options: Sequence[str]) -> str:
         """SHA-256 over the options, and names and contents of all files and the table."""

@@ -43,7 +43,7 @@ URLS: dict[Dataset, str] = {
 
 _KONONOVA = "Kononova et al., Sci. Data 6, 203 (2019), doi:10.1038/s41597-019-0224-1"
 _WANG = "Wang et al., Sci. Data 9, 231 (2022), doi:10.1038/s41597-022-01317-2"
-_VERSION = 1
+_VERSION = 2
 """Raised whenever other texts or matches come of the same file."""
 _PAGE = 256
 _CRYSTALS = "structures.parquet"
@@ -94,7 +94,8 @@ class SynthesisSource(MirroredSource):
     ``additives`` (dopants that the structure lacks), ``route``, ``recipes`` (how many, where several), and
     what a split keeps together: ``publication`` (the DOI) and, without a structure, ``group`` (the
     composition). Properties: ``synthesis_temperature`` (°C) of the hottest heating,
-    ``heating_time`` (h) of all heating; of several recipes in one record, the median.
+    ``heating_time`` (h) of all heating; of several recipes in one record, the median. With a structure, also
+    the properties that its table or store has of it, under their names and in their units.
 
     Args:
         options: which recipes.
@@ -162,7 +163,7 @@ class SynthesisSource(MirroredSource):
             identifier,
             crystal,
             texts={"synthesis": "\n".join(dict.fromkeys(recipe["text"] for recipe in recipes))},
-            properties=_properties(recipes),
+            properties=_structure_properties(row) | _properties(recipes),
             tags=_tags(row),
             provenance=Provenance(self.name, identifier, self.licence, self.citation),
         )
@@ -179,7 +180,9 @@ class SynthesisSource(MirroredSource):
 
 
 def read_rows(file: Path, dataset: str, index: StructureIndex, name_target: bool = True) -> Iterator[Row]:
-    """Every reaction of a file as {id, recipes: [recipe], row, structure, matched_by, candidates}.
+    """Every reaction of a file as what is known of it and of its structure.
+
+    That is {id, recipes: [recipe], row, structure, matched_by, candidates, properties}.
 
     A reaction that is none comes as {id, problem}.
 
@@ -223,13 +226,14 @@ def by_target(rows: Iterable[Row]) -> Iterator[Row]:
 
 def _told(match: Match | None) -> Row:
     if match is None:
-        return {"row": None, "structure": "", "matched_by": "none", "candidates": 0}
+        return {"row": None, "structure": "", "matched_by": "none", "candidates": 0, "properties": {}}
     entry = match.entry
     return {
         "row": entry.row,
         "structure": entry.ids[0],
         "matched_by": match.by,
         "candidates": match.candidates,
+        "properties": {name: list(known) for name, known in entry.properties.items()},
     }
 
 
@@ -253,6 +257,11 @@ def _tags(row: Row) -> dict[str, str]:
         "group": "" if row["structure"] else next(iter(first["formulas"]), first["target"]),
     }
     return {name: value for name, value in found.items() if value}
+
+
+def _structure_properties(row: Row) -> dict[str, Property]:
+    """What is known of the structure."""
+    return {name: Property(value, unit) for name, (value, unit) in row["properties"].items()}
 
 
 def _properties(recipes: Sequence[Row]) -> dict[str, Property]:

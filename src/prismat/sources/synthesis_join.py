@@ -5,8 +5,8 @@ Structures come from a prepared store, or from a Parquet table as ``sources.tabl
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -37,12 +37,14 @@ class Entry:
         ids: names it is found by; the first is its own.
         key: of its composition.
         energy: above the convex hull, eV/atom; infinite where unknown.
+        properties: value and unit of what is known of it, by name.
     """
 
     row: int
     ids: tuple[str, ...]
     key: str
     energy: float
+    properties: Mapping[str, tuple[float, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ class TableStructures:
 
     Args:
         path: with the columns ``material_id``, ``numbers``, ``lattice`` and ``frac_coords``; the most stable
-            of several is told by ``e_above_hull`` where there is such a column.
+            of several is told by ``e_above_hull`` where there is such a column. Columns of properties that
+            the layout mp2018 names are kept in its units.
 
     Raises:
         BadInputError: not Parquet, or a column is missing.
@@ -120,6 +123,7 @@ class TableStructures:
                 remedy="Give a table as --layout mp2018 reads it.",
             )
         self._energy = next((name for name in _ENERGIES if name in names), "")
+        self._units = {n: unit for n, unit in LAYOUTS["mp2018"].properties.items() if n in names}
 
     def fingerprint(self) -> str:
         """SHA-256 of the file."""
@@ -127,14 +131,16 @@ class TableStructures:
 
     def entries(self) -> Iterator[Entry]:
         """All rows, without their positions; those without known atoms are left out."""
-        columns = ["material_id", "numbers", *([self._energy] if self._energy else [])]
+        columns = list(dict.fromkeys(filter(None, ("material_id", "numbers", self._energy, *self._units))))
         first = 0
         for batch in self._open().iter_batches(_BATCH, columns=columns):
             for row, found in enumerate(batch.to_pylist(), start=first):
                 numbers: dict[int, int] = dict(Counter(found["numbers"] or ()))
                 if numbers:
                     energy = _finite(found.get(self._energy))
-                    yield Entry(row, (str(found["material_id"]),), composition_key(numbers), energy)
+                    known = {n: (found[n], unit) for n, unit in self._units.items()}
+                    identifier = str(found["material_id"])
+                    yield Entry(row, (identifier,), composition_key(numbers), energy, _known(known))
             first += batch.num_rows
 
     def crystals(self, rows: Sequence[int]) -> Iterator[Crystal | None]:
@@ -185,9 +191,10 @@ class StoreStructures:
                         for s, x in zip(found["elements"], found["fractions"], strict=True)
                     }
                     ids = dict.fromkeys((found["id"], dict(found["provenance"]).get("source_id", "")))
-                    known = {entry["name"]: entry["value"] for entry in found["properties"]}
-                    energy = next((known[name] for name in _ENERGIES if name in known), None)
-                    yield Entry(row, tuple(filter(None, ids)), composition_key(amounts), _finite(energy))
+                    known = _known({e["name"]: (e["value"], e["unit"]) for e in found["properties"]})
+                    energy = next((known[name][0] for name in _ENERGIES if name in known), None)
+                    names = tuple(filter(None, ids))
+                    yield Entry(row, names, composition_key(amounts), _finite(energy), known)
             first += batch.num_rows
 
     def crystals(self, rows: Sequence[int]) -> Iterator[Crystal | None]:
@@ -254,6 +261,11 @@ def read_crystals(path: Path, rows: Iterable[int]) -> dict[int, Crystal | None]:
     at = np.searchsorted(file.read(columns=["row"])["row"].to_numpy(), wanted)
     found = taken_rows(file, at.tolist(), file.schema_arrow.names)
     return {row["row"]: crystal_of(row) for row in found}
+
+
+def _known(properties: Mapping[str, tuple[Any, str]]) -> dict[str, tuple[float, str]]:
+    """Properties that have a finite value."""
+    return {n: (float(v), u) for n, (v, u) in properties.items() if v is not None and math.isfinite(v)}
 
 
 def _finite(value: Any) -> float:

@@ -42,9 +42,16 @@ def judge(trained: Trained, evaluator: Evaluator) -> Judged:
 
 def compare(main: Judged, other: Judged) -> dict[str, dict[str, tuple[float, float, float]]]:
     """Recall@1 and recall@10, main − other, over the same queries: (mean, low, high) of 95 %."""
+    return compare_results(main.results, other.results)
+
+
+def compare_results(
+    main: Mapping[str, RetrievalResult], other: Mapping[str, RetrievalResult]
+) -> dict[str, dict[str, tuple[float, float, float]]]:
+    """As :func:`compare`, of figures by direction; directions with other queries are left out."""
     found = {}
-    for direction, result in main.results.items():
-        against = other.results.get(direction)
+    for direction, result in main.items():
+        against = other.get(direction)
         if against is None or len(against.ranks) != len(result.ranks):
             continue
         found[direction] = {

@@ -146,6 +146,8 @@ class Evaluator:
             return {}
         right = prismat.key("structure", "text")
         keep = self.queries(prismat, embedded, "text", "structure")
+        # Other texts than titles may have been read; only titles are masked.
+        keep = keep & np.array([bool(self.records.titles[r]) for r in self.rows])
         if not keep.any():
             return {}
         titles = [self.records.titles[r] for r in self.rows[keep]]

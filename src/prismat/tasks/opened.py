@@ -9,6 +9,7 @@ from jaxtyping import Int
 
 from prismat.api import Prismat, load
 from prismat.files import read_limited
+from prismat.groups import TOLERANCE
 from prismat.packaged import cache_dir
 from prismat.recipes.base import Job, SplitConfig
 from prismat.recipes.serial import from_json
@@ -18,7 +19,7 @@ from prismat.text_reader import FrozenReader
 from prismat.training.records import Records, read_records
 from prismat.training.session import Prepared, split_store
 from prismat.training.store_checks import check_store
-from prismat.training.text_bank import build_text_bank, build_token_bank
+from prismat.training.text_bank import build_text_bank, build_token_bank, evaluated_view
 from prismat.training.windows import StoreData, TextBank, TokenBank
 
 _LARGEST_SPLIT = 1 << 30
@@ -54,14 +55,17 @@ class Opened:
         return self.prepared.rows
 
 
-def open_run(run: Path, store: Store, split: SplitConfig | None = None, text_view: str = "title") -> Opened:
+def open_run(
+    run: Path, store: Store, split: SplitConfig | None = None, text_view: str | None = None
+) -> Opened:
     """Opens a run on a store: its own, divided as it was trained, or another one, divided by its groups.
 
     Args:
         run: a run folder, a quickstart folder or a model folder.
         store: the records.
         split: how another store is divided; the run's own store keeps the run's split.
-        text_view: which text of a record the model reads: ``title``, ``context`` or any kind of text.
+        text_view: which text of a record the model reads: ``title``, ``context`` or any kind of text; titles
+            where not given, or what the model was trained on where the store has none.
 
     Raises:
         BadInputError: no model there, or a split that cannot be read or made.
@@ -70,13 +74,34 @@ def open_run(run: Path, store: Store, split: SplitConfig | None = None, text_vie
     prismat = load(run)
     check_store(store, prismat.recipe)
     records, own = read_records(store), _own_split(run, store)
-    config = split or _job_split(run)
-    divided = own if own is not None else split_store(store, records, config)
+    if own is not None:
+        divided, tolerance = own, own.rule.get("tolerance", TOLERANCE)
+    else:
+        config = split or _job_split(run)
+        divided, tolerance = split_store(store, records, config), config.tolerance
     prepared = Prepared(store, records, divided, divided.rows(records.ids))
-    groups = group_records(records.fractions, list(records.keys.values()), config.tolerance)
-    bank = read_bank(prismat, records, text_view)
-    data = StoreData(store, prismat.recipe.windows, prismat.modalities, bank, prismat.recipe.views, [])
-    return Opened(prismat, prepared, data, groups, own is not None)
+    groups = group_records(records.fractions, list(records.keys.values()), tolerance)
+    return Opened(prismat, prepared, _data(prismat, prepared, text_view), groups, own is not None)
+
+
+def open_beside(folder: Path, opened: Opened, text_view: str | None = None) -> Opened:
+    """Opens another model, such as a baseline, on the very records and parts of one that is open.
+
+    Raises:
+        BadInputError: no model there.
+        MismatchError: the store was prepared with other settings than this model reads.
+    """
+    prismat = load(folder)
+    check_store(opened.prepared.store, prismat.recipe)
+    data = _data(prismat, opened.prepared, text_view)
+    return Opened(prismat, opened.prepared, data, opened.groups, opened.is_own)
+
+
+def _data(prismat: Prismat, prepared: Prepared, view: str | None) -> StoreData:
+    """The windows of a store as the model reads them, without training views."""
+    recipe, records = prismat.recipe, prepared.records
+    bank = read_bank(prismat, records, view or evaluated_view(records, recipe.views.text))
+    return StoreData(prepared.store, recipe.windows, prismat.modalities, bank, recipe.views, [])
 
 
 def run_folder(folder: Path) -> Path:

@@ -34,7 +34,13 @@ from prismat.training.loop import Outcome, Progress, TrainConfig, Trainer
 from prismat.training.records import Records, property_labels, read_records
 from prismat.training.state import check_job
 from prismat.training.store_checks import check_store
-from prismat.training.text_bank import build_text_bank, build_token_bank, training_lexicon, view_texts
+from prismat.training.text_bank import (
+    build_text_bank,
+    build_token_bank,
+    evaluated_view,
+    training_lexicon,
+    view_texts,
+)
 from prismat.training.tracking import Tracker
 from prismat.training.windows import StoreData, TextBank, TokenBank
 
@@ -149,6 +155,7 @@ def read_texts(
         return TextSide(None, None, Shapes())
     config, train = recipe.encoders.text, prepared.rows["train"]
     chances = {**(also or {}), **recipe.views.text}
+    first = evaluated_view(prepared.records, recipe.views.text)
     if config.kind == "frozen":
         from prismat.encoders.huggingface import FrozenSentenceEncoder
 
@@ -162,19 +169,19 @@ def read_texts(
         lexicon = training_lexicon(prepared.records, train)
         reader = FrozenReader(encoder, lexicon, cache_dir() / "text")
         report = (lambda done, total: progress(done, total, {})) if progress else None
-        bank = build_text_bank(prepared.records, reader, train, chances, report)
+        bank = build_text_bank(prepared.records, reader, train, chances, report, first)
         return TextSide(reader, bank, Shapes(embedding_width=encoder.width))
     if config.kind == "tuned":
         from prismat.encoders.huggingface import HuggingFaceEncoder
 
         own = EncoderReader(HuggingFaceEncoder(hugging_face(config)))
-        return TextSide(own, build_token_bank(prepared.records, own, chances), Shapes())
-    texts = view_texts(prepared.records, chances)
+        return TextSide(own, build_token_bank(prepared.records, own, chances, first), Shapes())
+    texts = view_texts(prepared.records, chances, first)
     tokenizer = train_tokenizer([t for v in texts.values() for t in np.array(v)[train]], config.vocabulary)
     # What is longer than the encoder has positions is cut, in training and in queries alike.
     tokenizer.enable_truncation(min(MAX_TOKENS, config.bpe.max_tokens))
     tokens = TokenReader(tokenizer)
-    bank = build_token_bank(prepared.records, tokens, chances)
+    bank = build_token_bank(prepared.records, tokens, chances, first)
     return TextSide(tokens, bank, Shapes(vocabulary=tokenizer.get_vocab_size()))
 
 

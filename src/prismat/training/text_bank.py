@@ -37,6 +37,13 @@ def view_texts(records: Records, chances: Mapping[str, float], first: str = "tit
     return {name: [views[name](row) for row in rows] for name in used}
 
 
+def evaluated_view(records: Records, chances: Mapping[str, float]) -> str:
+    """The view that retrieval is judged on: titles where there are any, else the likeliest of a training."""
+    if any(records.titles) or not chances:
+        return "title"
+    return max(chances, key=lambda name: chances[name])
+
+
 def training_lexicon(records: Records, rows: Int[np.ndarray, " train"]) -> Lexicon:
     """Minerals of the training rows."""
     return Lexicon.from_rows([records.minerals[i] for i in rows], records.fractions[rows])

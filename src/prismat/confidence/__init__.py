@@ -1,0 +1,1 @@
+"""How far an answer can be trusted: probabilities, candidate sets, abstention, what to measure next."""

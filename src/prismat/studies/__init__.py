@@ -1,0 +1,1 @@
+"""Studies: many trainings of one base job, compared on the same validation queries."""

@@ -1,0 +1,1 @@
+"""Which record to measure next: Gaussian processes on frozen embeddings, acquisitions, campaigns."""

@@ -1,0 +1,1 @@
+"""Defect identification: classes of pictures from the image encoder's feature."""

@@ -1,0 +1,1 @@
+"""How well an embedding space is ordered: clusters, neighbours, probes, geometry."""

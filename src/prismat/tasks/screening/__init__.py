@@ -1,0 +1,1 @@
+"""Screening and tagging: crystals by words, and words by crystals."""
