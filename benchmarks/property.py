@@ -46,9 +46,17 @@ MP2018 = {
         BAND_GAP, target="formation_energy_per_atom", head=HeadConfig(kind="linear")
     ),
 }
+BESIDE = ("structure", "composition")
+MP2018 |= {
+    f"{name}_with_formula": replace(MP2018[name], windows=BESIDE)
+    for name in ("band_gap", "formation_energy", "bulk_modulus", "shear_modulus", "metal")
+}
 DIELECTRIC = {
     "refractive_index": PropertyConfig(
         target="refractive_index", log=True, limited=LimitedConfig(most=0), fit=FIT
+    ),
+    "refractive_index_with_formula": PropertyConfig(
+        target="refractive_index", log=True, limited=LimitedConfig(most=0), fit=FIT, windows=BESIDE
     ),
     "refractive_linear": PropertyConfig(
         target="refractive_index", head=HeadConfig(kind="linear"), limited=LimitedConfig(curve=(20, 100, 500))

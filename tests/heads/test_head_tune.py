@@ -107,3 +107,14 @@ def test_what_does_not_help_is_not_kept(opened, volume, tmp_path):
     wild = TuneConfig(steps=4, batch=16, evaluate_every=2, learning_rate=3.0, encoder_rate=1.0)
     found = tuned(opened, first, volume, tmp_path, wild)
     assert found.fitted.validation[0] == pytest.approx(first.validation[0], rel=1e-5)
+
+
+def test_the_formula_beside_an_encoder_that_is_tuned(opened, volume, tmp_path):
+    windows = ("structure", "composition")
+    first = start(opened, volume, windows)
+    found = tuned(opened, first, volume, tmp_path, windows=windows)
+    rows = opened.rows["val"]
+    said = found.fitted.predict(encode_rows(found.prismat, opened.data, rows, windows))[:, 0]
+    loss = (((said - volume[rows]) / first.spread) ** 2).mean()
+    assert loss == pytest.approx(found.fitted.validation[0], rel=1e-4)
+    assert found.fitted.validation[0] <= first.validation[0]

@@ -262,3 +262,28 @@ def test_encoding_a_store_in_one_go_is_the_same(opened, structure_head):
         read_features(opened, rows, ["structure"]).vectors["structure"],
         atol=1e-6,
     )
+
+
+def test_the_formula_beside_a_window_is_read_the_same_from_files_stores_and_copies(opened, tmp_path):
+    head = fitted(opened, ["structure", "composition"])
+    assert head.prismat.recipe.windows == ("structure", "xrd"), "no model is kept for the formula"
+    save_head(head, tmp_path / "head")
+    again = load_head(tmp_path / "head")
+    ids = ["rock_salt_Na-Cl", "rutile_Ti-O", "caesium_chloride_Na-Cl"]
+    raw = again.predict([small.crystal(i) for i in ids])
+    rows = np.array([opened.records.ids.index(i) for i in ids])
+    direct = head.predict_features(read_features(opened, rows, ["structure", "composition"]))
+    np.testing.assert_allclose(raw.values, direct.values, rtol=1e-4)
+    data = opened.data
+    stored = head.predict_features(encode_rows(again.prismat, data, rows, ["structure", "composition"]))
+    np.testing.assert_allclose(stored.values, direct.values, rtol=1e-4)
+
+
+def test_the_formula_alone_needs_no_window_of_the_model(opened):
+    head = fitted(opened, ["composition"])
+    halite, cubic = head.predict(
+        [small.crystal(f"{kind}_Na-Cl") for kind in ("rock_salt", "caesium_chloride")]
+    ).values
+    assert halite == cubic
+    with pytest.raises(BadInputError, match="none of the windows that the head reads"):
+        head.predict(structures=[None])

@@ -93,7 +93,7 @@ class Fit:
         target: a property of the store, ``crystal_system``, or a tag.
         log: predict the decimal logarithm.
         classes: borders that make classes of numbers; ``--target band_gap --classes 0`` tells metals.
-        windows: that the head reads.
+        windows: that the head reads; ``composition`` adds the formula as numbers to those of the model.
         text_view: which text of a record, where it reads text; titles where not given and there are any.
         head: ``linear`` for a probe, ``mlp`` for two layers.
         fusion: how several windows meet.

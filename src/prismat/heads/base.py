@@ -25,7 +25,7 @@ def lean_model(prismat: Prismat, windows: Sequence[str], feature: Feature = "enc
         feature: what it reads of them.
     """
     there = prismat.recipe.windows
-    kept = set(windows) if feature == "encoder" else set(there)
+    kept = set(windows) & set(there) if feature == "encoder" else set(there)
     for other in (*(w for w in there if w != "text"), "text"):
         if len(kept) < MIN_WINDOWS:
             kept.add(other)

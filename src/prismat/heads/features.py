@@ -11,9 +11,9 @@ from jaxtyping import Bool, Float, Int
 
 from prismat.api import Prismat
 from prismat.device import moved
-from prismat.elements import features as element_features
 from prismat.errors import BadInputError
 from prismat.files import digest, replacing
+from prismat.heads.composition import COMPOSITION, CompositionBatch, composition_vectors, head_batches
 from prismat.heads.config import Feature
 from prismat.heads.network import Presence, Vectors
 from prismat.model import JointModel
@@ -22,8 +22,6 @@ from prismat.training.windows import StoreData
 
 CHUNK = 256
 """Records encoded at once."""
-COMPOSITION = "composition"
-"""Name under which features of the formula alone stand."""
 Progress = Callable[[int, int], None]
 
 
@@ -73,12 +71,14 @@ def model_features(
         model: the trained network.
         batches: by window.
         feature: ``encoder`` for the encoders' output, ``joint`` for unit vectors; those for different
-            partners stand side by side.
+            partners stand side by side. The composition is itself.
     """
     vectors, present = {}, {}
     for window, batch in batches.items():
         present[window] = batch.present  # ty: ignore[missing-attribute]
-        if feature == "joint":
+        if isinstance(batch, CompositionBatch):
+            vectors[window] = batch.features
+        elif feature == "joint":
             vectors[window] = torch.cat(list(model.embed(window, batch).values()), dim=1)
         else:
             vectors[window] = model.encoders[window](batch).float()
@@ -91,7 +91,7 @@ def check_windows(prismat: Prismat, windows: Sequence[str]) -> None:
     Raises:
         BadInputError: none named, one twice, or one that the model lacks.
     """
-    known = prismat.recipe.windows
+    known = (*prismat.recipe.windows, COMPOSITION)
     wrong = [w for w in windows if w not in known] or [w for w in windows if list(windows).count(w) > 1]
     if wrong or not windows:
         raise BadInputError(
@@ -114,7 +114,7 @@ def read_features(
     Args:
         opened: model and store.
         rows: which records.
-        windows: which of the model's windows.
+        windows: which of the model's windows, and ``composition`` for the formula as numbers.
         feature: of the encoders, or of the joint space.
         cache: a folder that keeps the features of each window for the next time; None keeps none.
         progress: told how many of how many records are encoded.
@@ -127,6 +127,10 @@ def read_features(
         raise BadInputError("there are no records", field="rows", remedy="Give one at least.")
     vectors, present = {}, {}
     for window in windows:
+        if window == COMPOSITION:
+            formula = composition_features(opened.records.fractions[rows])
+            vectors[window], present[window] = formula.vectors[window], formula.present[window]
+            continue
         known = _Cached(cache, opened, window, feature)
         vectors[window], present[window] = known.take(np.asarray(rows, np.int64), progress)
     return Features(vectors, present)
@@ -144,7 +148,7 @@ def encode_rows(
     device, found = next(prismat.model.parameters()).device, []
     prismat.model.eval()
     for start in range(0, max(len(rows), 1), CHUNK):
-        batches = data.batches(rows[start : start + CHUNK], None, windows)
+        batches = head_batches(data, rows[start : start + CHUNK], None, windows)
         with torch.inference_mode():
             made = model_features(prismat.model, {w: moved(b, device) for w, b in batches.items()}, feature)
         found.append(as_features(*made))
@@ -170,19 +174,9 @@ def joined(parts: Sequence[Features]) -> Features:
 
 
 def composition_features(fractions: Float[np.ndarray, "records elements"]) -> Features:
-    """The formula alone: atomic fractions, their roots, which elements, and descriptors' mean and variance.
-
-    These are the inputs of :class:`prismat.encoders.composition.CompositionEncoder`, for a head to read.
-
-    Args:
-        fractions: atomic fractions by atomic number; all zero for a record without a structure.
-    """
-    table = element_features()
-    mean = fractions @ table
-    spread = (fractions @ table**2 - mean**2).clip(min=0)
-    parts = [4 * fractions, 2 * np.sqrt(fractions), fractions > 0, mean, spread]
-    vectors = np.concatenate(parts, axis=1).astype(np.float32)
-    return Features({COMPOSITION: vectors}, {COMPOSITION: (fractions > 0).sum(axis=1) > 0})
+    """The formula alone, as :func:`prismat.heads.composition.composition_vectors` tells it."""
+    present = (fractions > 0).sum(axis=1) > 0
+    return Features({COMPOSITION: composition_vectors(fractions)}, {COMPOSITION: present})
 
 
 class _Cached:

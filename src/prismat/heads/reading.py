@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from prismat.api import Prismat
+from prismat.crystal import Crystal
 from prismat.device import moved
 from prismat.errors import BadInputError
 from prismat.formats import read_crystal
+from prismat.heads.composition import COMPOSITION, composition_batch, crystal_fractions
 from prismat.heads.config import Feature
 from prismat.heads.features import CHUNK, Features, as_features, joined, model_features
 from prismat.material import Material, Property
@@ -50,11 +52,13 @@ class ReadRecord:
         name: of the record.
         arrays: by window other than text, None where absent.
         text: words, or None.
+        crystal: the structure, where the head reads its composition.
     """
 
     name: str
     arrays: dict[str, Arrays | None]
     text: str | None
+    crystal: Crystal | None = None
 
 
 def read_raw(prismat: Prismat, record: RawRecord, windows: Sequence[str]) -> ReadRecord:
@@ -69,15 +73,16 @@ def read_raw(prismat: Prismat, record: RawRecord, windows: Sequence[str]) -> Rea
     material = Material(
         record.name, crystal, measurements=record.measurements, properties=dict(record.properties)
     )
-    arrays = {w: prismat.modalities[w].featurize(material) for w in windows if w != "text"}
+    arrays = {w: prismat.modalities[w].featurize(material) for w in windows if w not in ("text", COMPOSITION)}
     text = check_query(record.text) if record.text is not None and "text" in windows else None
-    if text is None and all(found is None for found in arrays.values()):
+    own = crystal if COMPOSITION in windows else None
+    if text is None and own is None and all(found is None for found in arrays.values()):
         raise BadInputError(
             "none of the windows that the head reads",
             record=record.name,
             remedy=f"Give {' or '.join(windows)}.",
         )
-    return ReadRecord(record.name, arrays, text)
+    return ReadRecord(record.name, arrays, text, own)
 
 
 def encode_raw(
@@ -95,6 +100,8 @@ def encode_raw(
 
 
 def _batch(prismat: Prismat, records: Sequence[ReadRecord], window: str) -> object:
+    if window == COMPOSITION:
+        return composition_batch(crystal_fractions([r.crystal for r in records]))
     if window == "text":
         if prismat.reader is None:
             raise BadInputError("this model reads no text", field="text", remedy="Give other windows.")

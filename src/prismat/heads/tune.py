@@ -16,6 +16,7 @@ from prismat.api import Prismat
 from prismat.device import moved
 from prismat.files import digest
 from prismat.heads.base import lean_model
+from prismat.heads.composition import head_batches
 from prismat.heads.config import Feature, HeadConfig, TuneConfig
 from prismat.heads.features import CHUNK, model_features
 from prismat.heads.fit import Fitted, head_loss
@@ -113,7 +114,7 @@ class HeadLearner:
 
     def _said(self, rows: Rows, rng: np.random.Generator | None) -> Float[torch.Tensor, "n outputs"]:
         device = next(self.network.parameters()).device
-        batches = self.data.batches(rows, rng, tuple(self.network.head.widths))
+        batches = head_batches(self.data, rows, rng, tuple(self.network.head.widths))
         return self.network({w: moved(b, device) for w, b in batches.items()})
 
     def reduce(self) -> None:
@@ -175,7 +176,12 @@ def tune_head(
     prismat = lean_model(opened.prismat, windows, head.feature)
     network = TunedNetwork(prismat.model, own, head.feature, config.encoder_rate)
     data = StoreData(
-        opened.prepared.store, tuple(windows), opened.prismat.modalities, opened.data.text, PLAIN, ()
+        opened.prepared.store,
+        opened.prismat.recipe.windows,
+        opened.prismat.modalities,
+        opened.data.text,
+        PLAIN,
+        (),
     )
     learner = HeadLearner(network, data, _wanted(start, targets))
     with torch.random.fork_rng(devices=[]):

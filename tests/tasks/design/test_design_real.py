@@ -5,7 +5,8 @@ import pytest
 
 from helpers_shared import shared_rows
 from prismat.elements import MAX_Z
-from prismat.heads.features import COMPOSITION, composition_features
+from prismat.heads.composition import COMPOSITION
+from prismat.heads.features import composition_features
 from prismat.tasks.active.campaign import CampaignConfig, Pool, simulate
 from prismat.tasks.active.curves import curves, summarise
 from prismat.tasks.active.goals import Goal

@@ -8,7 +8,8 @@ from jaxtyping import Float, Int
 from scipy.stats import norm
 
 from prismat.errors import BadInputError
-from prismat.heads.features import COMPOSITION, composition_features, read_features
+from prismat.heads.composition import COMPOSITION
+from prismat.heads.features import composition_features, read_features
 from prismat.heads.files import load_head
 from prismat.heads.model import NumberPrediction
 from prismat.modalities.properties import PropertySpec

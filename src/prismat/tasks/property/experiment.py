@@ -132,7 +132,12 @@ def _tune(setting: Setting, start: Fitted, folder: Path, talk: Talk) -> tuple[Pr
         told,
     )
     data = StoreData(
-        opened.prepared.store, config.windows, opened.prismat.modalities, opened.data.text, PLAIN, ()
+        opened.prepared.store,
+        opened.prismat.recipe.windows,
+        opened.prismat.modalities,
+        opened.data.text,
+        PLAIN,
+        (),
     )
     held = np.concatenate([rows.stop, rows.calibrate, rows.test])
     features = encode_rows(tuned.prismat, data, held, config.windows, config.head.feature)

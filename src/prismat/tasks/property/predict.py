@@ -13,6 +13,7 @@ from prismat.errors import BadInputError
 from prismat.files import replacing
 from prismat.formats_measured import read_measured
 from prismat.formats_xrd import read_xy
+from prismat.heads.composition import COMPOSITION
 from prismat.heads.features import encode_rows
 from prismat.heads.model import ClassPrediction, NumberPrediction, Prediction, PropertyHead
 from prismat.heads.reading import RawRecord, ReadRecord, read_raw
@@ -140,10 +141,10 @@ def predict_store(
         BadInputError: no record has a window.
     """
     prismat, spec = head.prismat, head.spec
-    recipe = replace(prismat.recipe, windows=spec.windows)
-    check_store(store, recipe)
+    own = tuple(w for w in spec.windows if w != COMPOSITION)
+    check_store(store, replace(prismat.recipe, windows=own))
     bank = read_bank(prismat, read_records(store), spec.text_view) if "text" in spec.windows else None
-    data = StoreData(store, spec.windows, prismat.modalities, bank, PLAIN, ())
+    data = StoreData(store, own, prismat.modalities, bank, PLAIN, ())
     rows = np.arange(len(store)) if rows is None else rows
     told = lambda done, total: talk.bar("features", done, total, {})  # noqa: E731
     features = encode_rows(prismat, data, rows, spec.windows, spec.head.feature, told)

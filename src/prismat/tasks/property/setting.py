@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from prismat.heads.composition import COMPOSITION
 from prismat.heads.config import FitConfig, Loss
 from prismat.heads.features import Features, composition_features, read_features
 from prismat.heads.fit import Fitted, Told, fit_head
@@ -14,7 +15,6 @@ from prismat.tasks.property.subsets import Rows, Rows4, choose_rows
 from prismat.tasks.property.targets import Labelled
 from prismat.tasks.quickstart import Talk
 
-COMPOSITION = "composition"
 MAIN = "model"
 
 
@@ -80,7 +80,7 @@ def systems(setting: Setting, own: Features) -> dict[str, Features]:
         found |= {
             f"{w} alone": Features({w: v}, {w: own.present[w]})
             for w, v in own.vectors.items()
-            if own.present[w].all()
+            if own.present[w].all() and w != COMPOSITION
         }
     # What a system cannot read of some record cannot be compared with.
     return {n: x for n, x in found.items() if n == MAIN or x.any_present.all()}

@@ -18,9 +18,7 @@ from prismat.tasks.text_tasks.settings import TextTaskConfig
 from prismat.tasks.text_tasks.systems import (
     Outputs,
     frozen_probabilities,
-    network_of,
-    piece_features,
-    tuned_probabilities,
+    token_probabilities,
 )
 from prismat.text_reader import FrozenReader, TokenReader
 
@@ -55,7 +53,9 @@ def classify_texts(
     _, outputs = class_outputs(corpus)
     reader = rivals.reader
     said = (
-        _by_tokens(corpus, outputs, rivals, pieces_of(corpus, reader, rivals), config, folder, talk)
+        token_probabilities(
+            corpus.parts, outputs, rivals, pieces_of(corpus, reader, rivals), config, folder, talk
+        )
         if isinstance(reader, TokenReader)
         else _by_sentence(corpus, outputs, rivals, reader, config, talk)
     )
@@ -68,27 +68,6 @@ def pieces_of(corpus: LabelledTexts, reader: TokenReader, rivals: Rivals) -> Pie
     """All texts as pieces that the encoders have positions for."""
     words = [words_of(text) for text in corpus.texts]
     return Pieces(words, reader.tokenizer, rivals.prismat.recipe.encoders.text.bpe.max_tokens)
-
-
-def _by_tokens(
-    corpus: LabelledTexts,
-    outputs: Outputs,
-    rivals: Rivals,
-    pieces: Pieces,
-    config: TextTaskConfig,
-    folder: Path,
-    talk: Talk,
-) -> Said:
-    said: Said = {}
-    for name, encoder in rivals.encoders.items():
-        if config.mode == "tuned":
-            own = folder / name.replace(" ", "_")
-            said[name] = tuned_probabilities(encoder, pieces, outputs, corpus.parts, config, own, talk)
-        else:
-            network = network_of(encoder, config, outputs.classes).eval()
-            vectors = piece_features(network, pieces, talk, name)
-            said[name] = frozen_probabilities(vectors, outputs, corpus.parts, config.head, config.fit)
-    return said
 
 
 def _by_sentence(

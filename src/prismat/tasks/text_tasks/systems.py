@@ -17,6 +17,7 @@ from prismat.recipes.build import seed_everything
 from prismat.recipes.serial import to_json
 from prismat.tasks.quickstart import Talk
 from prismat.tasks.text_tasks.bag import WordWindows
+from prismat.tasks.text_tasks.encoders import Rivals
 from prismat.tasks.text_tasks.networks import TEXT, Featured, TextClassifier, TokenTagger, WindowTagger
 from prismat.tasks.text_tasks.pieces import PieceBatch, Pieces
 from prismat.tasks.text_tasks.settings import TextTaskConfig
@@ -155,3 +156,35 @@ def _tuned(
     told = lambda done, total, entry: talk.bar(folder.name, done, total, entry)  # noqa: E731
     tune(network, examples, parts, train, folder, identity, told)
     return class_probabilities(network, examples, parts["test"])
+
+
+def token_probabilities(
+    parts: Parts,
+    outputs: Outputs,
+    rivals: Rivals,
+    pieces: Pieces,
+    config: TextTaskConfig,
+    folder: Path,
+    talk: Talk = Talk(),
+) -> dict[str, Float[np.ndarray, "test classes"]]:
+    """Probabilities of the classes of the test outputs by every encoder that reads tokens.
+
+    Args:
+        parts: numbers of the texts of train, val and test.
+        outputs: what should be told.
+        rivals: the encoders.
+        pieces: the texts.
+        config: of the task.
+        folder: of checkpoints, where encoders are tuned.
+        talk: how progress is told.
+    """
+    said = {}
+    for name, encoder in rivals.encoders.items():
+        if config.mode == "tuned":
+            own = folder / name.replace(" ", "_")
+            said[name] = tuned_probabilities(encoder, pieces, outputs, parts, config, own, talk)
+        else:
+            network = network_of(encoder, config, outputs.classes).eval()
+            vectors = piece_features(network, pieces, talk, name)
+            said[name] = frozen_probabilities(vectors, outputs, parts, config.head, config.fit)
+    return said

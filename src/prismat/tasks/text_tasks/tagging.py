@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from prismat.errors import BadInputError
 from prismat.tasks.quickstart import Talk
@@ -15,10 +15,7 @@ from prismat.tasks.text_tasks.settings import TextTaskConfig
 from prismat.tasks.text_tasks.spans import OUTSIDE
 from prismat.tasks.text_tasks.systems import (
     Outputs,
-    frozen_probabilities,
-    network_of,
-    piece_features,
-    tuned_probabilities,
+    token_probabilities,
     window_probabilities,
 )
 from prismat.text_reader import TokenReader
@@ -64,15 +61,7 @@ def tag_sentences(
     names, outputs = tag_outputs(corpus)
     positions = rivals.prismat.recipe.encoders.text.bpe.max_tokens
     pieces = Pieces(corpus.words, rivals.reader.tokenizer, positions)
-    said: dict[str, Float[np.ndarray, "words tags"]] = {}
-    for name, encoder in rivals.encoders.items():
-        if config.mode == "tuned":
-            own = folder / name.replace(" ", "_")
-            said[name] = tuned_probabilities(encoder, pieces, outputs, corpus.parts, config, own, talk)
-        else:
-            network = network_of(encoder, config, outputs.classes).eval()
-            vectors = piece_features(network, pieces, talk, name)
-            said[name] = frozen_probabilities(vectors, outputs, corpus.parts, config.head, config.fit)
+    said = token_probabilities(corpus.parts, outputs, rivals, pieces, config, folder, talk)
     windows = word_windows(corpus.words, corpus.parts["train"])
     said[WINDOW] = window_probabilities(windows, outputs, corpus.parts, config, folder / "window", talk)
     test = corpus.parts["test"]
