@@ -111,7 +111,7 @@ class Fit:
     target: str = "band_gap"
     log: bool = False
     classes: tuple[float, ...] = ()
-    windows: tuple[str, ...] = ("structure",)
+    windows: tuple[str, ...] = ("structure", "composition")
     text_view: str | None = None
     head: Kind = "mlp"
     fusion: Fusion = "concat"
