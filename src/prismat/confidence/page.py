@@ -19,7 +19,7 @@ def confidence_page(judged: Mapping[str, Judged], left_out: Mapping[str, str]) -
     worst = max(j.top.figures["ece"][0] for j in judged.values())
     lede = (
         f"Conformal sets reach the coverage they promise in {reached} of {len(rows)} cases (directions and "
-        f"levels), within the binomial 95 % interval of one test query per group. The "
+        f"levels): not below the binomial 95 % interval of one test query per group. The "
         f"probability of the best "
         f"candidate is off by {100 * worst:.1f} points at most (expected calibration error)."
     )
