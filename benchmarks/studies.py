@@ -1,7 +1,8 @@
-"""Small studies on AMCSD: which windows, which weights of their pairs, and the tri-modal proposal's space.
+"""Small studies on AMCSD: windows, weights of their pairs, texts, and the tri-modal proposal's space.
 
-Each training is of 40 to 80 steps of 128 records at laptop scale, so that all three studies end within half
-an hour of one core; what they rank is what such short trainings rank. An interrupted study goes on.
+Each training is of 40 to 80 steps of 128 records at laptop scale, so that all four studies end within three
+quarters of an hour of one core; what they rank is what such short trainings rank. An interrupted study
+goes on.
 
 Usage: python studies.py [--store ../runs/stores/amcsd] [--out ../runs/tasks6/studies] [--workers 2]
 """
@@ -43,15 +44,17 @@ def main(options: Options) -> None:
     base = BaseOptions(steps=80).job(store)
     windows = ablate(store, options.out / "windows", arms(base, store, ("windows",), ()), 2, runner)
     base = BaseOptions(steps=60).job(store)
-    found = arms(base, store, ("weights",), (), baseline=False)
-    weights = ablate(store, options.out / "weights", found, 1, runner)
+    weighted = arms(base, store, ("weights",), (), baseline=False)
+    weights = ablate(store, options.out / "weights", weighted, 1, runner)
+    texts = ablate(store, options.out / "texts", arms(base, store, ("texts",), ()), 1, runner)
     base = BaseOptions(steps=40).job(store)
     settings = SweepSettings("tpe", trials=6, round=3, baseline=False)
     sweep = Sweep(store, options.out / "p12", base, parse_space([P12], base, store), settings, runner).run()
-    for name, result in (("windows", windows), ("weights", weights)):
+    for name, result in (("windows", windows), ("weights", weights), ("texts", texts)):
         write_result(options.out / name, "ablation", result, ablation_page(result))
     write_result(options.out / "p12", "sweep", sweep, sweep_page(sweep))
-    print(write("studies", {"windows": brief(windows), "weights": brief(weights), "p12": brief(sweep)}))
+    found = {"windows": windows, "weights": weights, "texts": texts, "p12": sweep}
+    print(write("studies", {name: brief(result) for name, result in found.items()}))
 
 
 def brief(result: dict[str, Any]) -> dict[str, Any]:
