@@ -1,5 +1,6 @@
 """What every objective takes and gives, and the work that all of them share."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -30,7 +31,7 @@ class Loss:
     parts: dict[str, float]
 
 
-class Objective(nn.Module):
+class Objective(nn.Module, ABC):
     """L = Σ_terms weight · term + Σ_auxiliary weight · loss.
 
     A subclass says which terms there are; this class adds them up in at least single precision, whatever
@@ -55,9 +56,9 @@ class Objective(nn.Module):
         self.windows = tuple(windows)
         self.auxiliary = dict(auxiliary or {})
 
+    @abstractmethod
     def terms(self, batch: Embedded, weights: Mapping[str, float]) -> Iterator[Term]:
         """Name, weight and value of every term that the batch has records for."""
-        raise NotImplementedError
 
     def scales(self) -> dict[str, float]:
         """The scalars of the loss, learned or fixed, by name: 1/τ by pair, and the like."""

@@ -1,5 +1,6 @@
 """A loss summed over pairs of modalities."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
@@ -15,9 +16,10 @@ def pair_name(a: str, b: str) -> str:
     return "-".join(sorted((a, b)))
 
 
-class PairTerm(nn.Module):
+class PairTerm(nn.Module, ABC):
     """The loss of one pair of modalities, with scalars of its own."""
 
+    @abstractmethod
     def forward(
         self,
         left: Float[torch.Tensor, "batch dim"],
@@ -31,7 +33,6 @@ class PairTerm(nn.Module):
             right: those of the other.
             same: records known to be equal; never each other's negatives.
         """
-        raise NotImplementedError
 
     def scalars(self) -> dict[str, float]:
         """The term's scalars by name; the factor of the cosines is called ``scale``."""
