@@ -1,6 +1,6 @@
 """Networks that read pieces of text: a class per text, a tag per word, and the linear baseline of both."""
 
-from typing import Protocol, runtime_checkable
+from abc import ABC, abstractmethod
 
 import torch
 from jaxtyping import Float, Int
@@ -13,17 +13,8 @@ from prismat.tasks.text_tasks.pieces import PieceBatch
 TEXT = "text"
 
 
-@runtime_checkable
-class Featured(Protocol):
-    """A network with an encoder under its head."""
-
-    def features(self, batch: PieceBatch) -> Float[torch.Tensor, "outputs width"]:
-        """What the head reads."""
-        ...
-
-
-class TextClassifier(nn.Module):
-    """Texts → (texts, classes): the mean over a text's pieces of the vectors of [CLS], and a head.
+class Featured(nn.Module, ABC):
+    """An encoder with a head on its features.
 
     Args:
         encoder: over byte-pair tokens.
@@ -33,6 +24,20 @@ class TextClassifier(nn.Module):
     def __init__(self, encoder: BpeTransformer, head: Head) -> None:
         super().__init__()
         self.encoder, self.head = encoder, head
+
+    @abstractmethod
+    def features(self, batch: PieceBatch) -> Float[torch.Tensor, "outputs width"]:
+        """What the head reads."""
+
+    def forward(self, batch: PieceBatch) -> Float[torch.Tensor, "outputs classes"]:
+        """Unnormalised log-probabilities."""
+        features = self.features(batch)
+        there = torch.ones(len(features), dtype=torch.bool, device=features.device)
+        return self.head({TEXT: features.float()}, {TEXT: there})
+
+
+class TextClassifier(Featured):
+    """Texts → (texts, classes): the mean over a text's pieces of the vectors of [CLS], and a head."""
 
     def features(self, batch: PieceBatch) -> Float[torch.Tensor, "texts width"]:
         """h^t of every text."""
@@ -41,35 +46,13 @@ class TextClassifier(nn.Module):
         count = torch.bincount(batch.owner, minlength=batch.texts).clamp_min(1)
         return total / count[:, None]
 
-    def forward(self, batch: PieceBatch) -> Float[torch.Tensor, "texts classes"]:
-        """Unnormalised log-probabilities."""
-        return _through(self.head, self.features(batch))
 
-
-class TokenTagger(nn.Module):
-    """Texts → (words, tags): the hidden state of each word's first token, and a head.
-
-    Args:
-        encoder: over byte-pair tokens.
-        head: of one window, ``text``.
-    """
-
-    def __init__(self, encoder: BpeTransformer, head: Head) -> None:
-        super().__init__()
-        self.encoder, self.head = encoder, head
+class TokenTagger(Featured):
+    """Texts → (words, tags): the hidden state of each word's first token, and a head."""
 
     def features(self, batch: PieceBatch) -> Float[torch.Tensor, "words width"]:
         """Hidden state of every word."""
         return self.encoder.tokens(batch.tokens)[batch.piece, batch.place]
-
-    def forward(self, batch: PieceBatch) -> Float[torch.Tensor, "words tags"]:
-        """Unnormalised log-probabilities."""
-        return _through(self.head, self.features(batch))
-
-
-def _through(head: Head, features: Float[torch.Tensor, "n width"]) -> Float[torch.Tensor, "n classes"]:
-    there = torch.ones(len(features), dtype=torch.bool, device=features.device)
-    return head({TEXT: features.float()}, {TEXT: there})
 
 
 class WindowTagger(nn.Module):
