@@ -37,11 +37,11 @@ $(VENV)/bin/python:
 	$(BIN)/python -m pip install $(PIP_FLAGS) --upgrade pip
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install $(PIP_FLAGS) -e ".[text]"
+	$(BIN)/python -m pip install $(PIP_FLAGS) -e ".[text,app,maps]"
 	touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install $(PIP_FLAGS) -e ".[text,image,chgnet,ase,tracking,scale,hpo,dev]"
+	$(BIN)/python -m pip install $(PIP_FLAGS) -e ".[text,image,chgnet,ase,tracking,scale,hpo,index,app,maps,umap,dev]"
 	touch $@ $(VENV)/.installed
 
 $(BENCH_VENV)/.installed: pyproject.toml
