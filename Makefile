@@ -6,7 +6,7 @@ BENCH_VENV := .venv-bench
 PIP_FLAGS := --quiet --disable-pip-version-check
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test test-all lint format bench docs clean
+.PHONY: quickstart test test-all lint format bench docs browser clean
 
 quickstart: $(VENV)/.installed  ## prepare, train, evaluate and search the embedded data set
 	$(BIN)/prismat quickstart
@@ -31,6 +31,13 @@ bench: $(BENCH_VENV)/.installed  ## every published figure of speed, as JSON in 
 
 docs: $(VENV)/.dev  ## pages of the manual from the docstrings
 	$(BIN)/python docs/make_pages.py
+
+browser: $(VENV)/.dev  ## a headless browser for the tests of the web page, where one can be had
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && timeout 300 sh -c \
+	     "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium" >/dev/null; } \
+	|| timeout 300 $(BIN)/python -m playwright install chromium \
+	|| echo "no browser could be installed: the tests of the web page will be skipped"
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

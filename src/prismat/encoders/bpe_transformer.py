@@ -63,7 +63,14 @@ class BpeTransformerLayer(nn.Module):
         self, x: Float[torch.Tensor, "batch tokens width"], mask: Bool[torch.Tensor, "batch tokens"]
     ) -> Float[torch.Tensor, "batch tokens width"]:
         """New token vectors; ``mask`` is False at padding."""
-        alpha = self.attention(x, mask)
+        return self.mix(x, self.attention(x, mask))
+
+    def mix(
+        self,
+        x: Float[torch.Tensor, "batch tokens width"],
+        alpha: Float[torch.Tensor, "batch heads tokens tokens"],
+    ) -> Float[torch.Tensor, "batch tokens width"]:
+        """New token vectors under given attention weights."""
         mixed = alpha @ self._split(x)
         summed = x + self.dropout(mixed.transpose(1, 2).flatten(2))
         return self.feed_forward(self.norm(self.value(summed)))

@@ -1,11 +1,12 @@
-"""Hard conditions on what a search may return: elements, size of the cell, property ranges."""
+"""Hard conditions on what a search may return: elements, symmetry, size of the cell, property ranges."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
 from prismat.elements import atomic_number
 from prismat.errors import BadInputError
@@ -14,6 +15,21 @@ PROPERTY = "property."
 """Prefix of the metadata columns that hold properties."""
 
 Range = tuple[float | int | None, float | int | None]
+Whole = tuple[int | None, int | None]
+
+SYSTEMS = {
+    "triclinic": (1, 2),
+    "monoclinic": (3, 15),
+    "orthorhombic": (16, 74),
+    "tetragonal": (75, 142),
+    "trigonal": (143, 167),
+    "hexagonal": (168, 194),
+    "cubic": (195, 230),
+}
+"""First and last space group number of each crystal system (International Tables for Crystallography A)."""
+
+MAX_ENTRIES = 200
+"""Symbols, crystal systems or properties that one condition may list."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +77,10 @@ class ElementBits:
         low, high = (self._masked(i, ~word) == 0 for i, word in enumerate(_word_pair(symbols)))
         return low & high
 
+    def counts(self) -> Int[np.ndarray, " records"]:
+        """Number of different elements of each record; hydrogen and deuterium are one."""
+        return np.bitwise_count(self.words).sum(axis=1, dtype=np.int64)
+
     def _masked(self, i: int, word: np.uint64) -> Shaped[np.ndarray, " records"]:
         return self.words[:, i] & word
 
@@ -82,17 +102,36 @@ class Filter:
         only_elements: no other elements are present (empty: no condition).
         n_sites: least and greatest number of sites in the primitive cell; None is open.
         properties: by name, least and greatest value; records without a value do not pass.
+        spacegroup_number: least and greatest space group number, 1 to 230.
+        crystal_systems: any of these, see ``SYSTEMS`` (empty: no condition).
+        n_elements: least and greatest number of different elements.
+
+    A record of which a conditioned quantity is unknown does not pass.
+
+    Raises:
+        BadInputError: an unknown element or crystal system, or a range that is empty.
     """
 
     with_elements: tuple[str, ...] = ()
     without_elements: tuple[str, ...] = ()
     only_elements: tuple[str, ...] = ()
-    n_sites: tuple[int | None, int | None] = (None, None)
+    n_sites: Whole = (None, None)
     properties: Mapping[str, Range] = field(default_factory=dict)
+    spacegroup_number: Whole = (None, None)
+    crystal_systems: tuple[str, ...] = ()
+    n_elements: Whole = (None, None)
 
     def __post_init__(self) -> None:
         _word_pair((*self.with_elements, *self.without_elements, *self.only_elements))
-        for name, (low, high) in {"n_sites": self.n_sites, **self.properties}.items():
+        for system in self.crystal_systems:
+            if system not in SYSTEMS:
+                raise BadInputError(
+                    f"unknown crystal system {system!r}",
+                    field="filter crystal_systems",
+                    remedy=f"Use any of {', '.join(SYSTEMS)}.",
+                )
+        whole = {name: getattr(self, name) for name in _WHOLE}
+        for name, (low, high) in {**self.properties, **whole}.items():
             if any(x is not None and not np.isfinite(x) for x in (low, high)) or (
                 low is not None and high is not None and low > high
             ):
@@ -109,7 +148,8 @@ class Filter:
         """Which records pass.
 
         Args:
-            table: metadata with the columns ``elements``, ``n_sites`` and ``property.<name>``.
+            table: metadata with the columns ``elements``, ``n_sites``, ``spacegroup_number`` and
+                ``property.<name>``, where conditions are on them.
             bits: the elements of the same records, where already made.
 
         Raises:
@@ -124,8 +164,16 @@ class Filter:
                 passing &= bits.free_of(self.without_elements)
             if self.only_elements:
                 passing &= bits.within(self.only_elements)
+        if self.n_elements != (None, None):
+            count = (bits or ElementBits.of(table["elements"])).counts()
+            passing &= _between(np.where(count > 0, count, np.nan), self.n_elements)
         if self.n_sites != (None, None):
             passing &= _in_range(table["n_sites"], self.n_sites)
+        if self.spacegroup_number != (None, None):
+            passing &= _in_range(table["spacegroup_number"], self.spacegroup_number)
+        if self.crystal_systems:
+            limits = [SYSTEMS[system] for system in self.crystal_systems]
+            passing &= np.logical_or.reduce([_in_range(table["spacegroup_number"], r) for r in limits])
         for name, limits in self.properties.items():
             passing &= _in_range(_property(table, name), limits)
         return passing
@@ -138,6 +186,9 @@ class Filter:
             "only_elements": list(self.only_elements),
             "n_sites": list(self.n_sites),
             "properties": {name: list(limits) for name, limits in self.properties.items()},
+            "spacegroup_number": list(self.spacegroup_number),
+            "crystal_systems": list(self.crystal_systems),
+            "n_elements": list(self.n_elements),
         }
 
     @classmethod
@@ -154,16 +205,16 @@ class Filter:
             )
         values: dict[str, object] = {**known, **payload}
         properties = values["properties"]
-        if not isinstance(properties, dict):
+        if not isinstance(properties, dict) or len(properties) > MAX_ENTRIES:
             raise BadInputError("not an object", field="filter properties", remedy="Give {name: [min, max]}.")
-        low, high = _limits(values["n_sites"], "n_sites")
-        return cls(
-            with_elements=_symbols(values["with_elements"], "with_elements"),
-            without_elements=_symbols(values["without_elements"], "without_elements"),
-            only_elements=_symbols(values["only_elements"], "only_elements"),
-            n_sites=(None if low is None else int(low), None if high is None else int(high)),
-            properties={str(name): _limits(limits, str(name)) for name, limits in properties.items()},
-        )
+        named: dict[str, Any] = {name: _symbols(values[name], name) for name in _LISTS}
+        named |= {name: _whole(values[name], name) for name in _WHOLE}
+        named["properties"] = {str(name): _limits(limits, str(name)) for name, limits in properties.items()}
+        return cls(**named)
+
+
+_LISTS = ("with_elements", "without_elements", "only_elements", "crystal_systems")
+_WHOLE = ("n_sites", "spacegroup_number", "n_elements")
 
 
 def property_names(table: pa.Table) -> list[str]:
@@ -182,7 +233,10 @@ def _property(table: pa.Table, name: str) -> pa.ChunkedArray:
 
 
 def _in_range(column: pa.ChunkedArray, limits: Range) -> Bool[np.ndarray, " records"]:
-    values = column.cast(pa.float64()).to_numpy()
+    return _between(column.cast(pa.float64()).to_numpy(), limits)
+
+
+def _between(values: Float[np.ndarray, " records"], limits: Range) -> Bool[np.ndarray, " records"]:
     low, high = limits
     # NaN, which stands for null too, fails both comparisons.
     return (values >= (-np.inf if low is None else low)) & (values <= (np.inf if high is None else high))
@@ -190,8 +244,25 @@ def _in_range(column: pa.ChunkedArray, limits: Range) -> Bool[np.ndarray, " reco
 
 def _symbols(value: object, name: str) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)) or not all(isinstance(symbol, str) for symbol in value):
-        raise BadInputError("not a list of symbols", field=f"filter {name}", remedy='Write ["Fe", "O"].')
+        system = name == "crystal_systems"
+        raise BadInputError(
+            "not a list of names" if system else "not a list of symbols",
+            field=f"filter {name}",
+            remedy='Write ["cubic"].' if system else 'Write ["Fe", "O"].',
+        )
+    if len(value) > MAX_ENTRIES:
+        raise BadInputError(
+            f"{len(value)} entries", field=f"filter {name}", remedy=f"Give at most {MAX_ENTRIES}."
+        )
     return tuple(str(symbol) for symbol in value)
+
+
+def _whole(value: object, name: str) -> Whole:
+    limits = _limits(value, name)
+    if any(x is not None and not float(x).is_integer() for x in limits):
+        raise BadInputError("not a whole number", field=f"filter {name}", remedy="Write [1, 20].")
+    low, high = (None if x is None else int(x) for x in limits)
+    return low, high
 
 
 def _limits(value: object, name: str) -> Range:
@@ -200,7 +271,10 @@ def _limits(value: object, name: str) -> Range:
     )
     if not numbers or not isinstance(value, (list, tuple)) or len(value) != 2:
         raise BadInputError("not a range", field=f"filter {name}", remedy="Write [min, max]; null is open.")
-    low, high = (None if x is None else float(x) for x in value)
+    try:
+        low, high = (None if x is None else float(x) for x in value)
+    except OverflowError as error:
+        raise BadInputError("a number is too large", field=f"filter {name}", remedy="Use null.") from error
     if any(x is not None and not np.isfinite(x) for x in (low, high)):
         raise BadInputError("not a finite number", field=f"filter {name}", remedy="Use null for open.")
     return low, high

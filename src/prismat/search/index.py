@@ -1,80 +1,73 @@
-"""A search index: unit vectors under one or more keys, the records' metadata, and their model's hash."""
+"""The exact search index: unit vectors under one or more keys, the records' metadata, their model's hash."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Bool, Float
 
-from prismat.errors import BadInputError
-from prismat.files import replacing_folder, write_json
-from prismat.material import Property
-from prismat.search.exact import normalized, select
-from prismat.search.filters import PROPERTY, ElementBits, Filter, property_names
-from prismat.search.index_files import (
-    FORMAT_VERSION,
-    REBUILD,
-    check_file,
-    check_rows,
-    checked_table,
-    load,
-    load_table,
-    read_header,
-    stamp,
-    write_unit,
+from prismat.errors import BadInputError, PrismatError
+from prismat.files import replacing_folder
+from prismat.search.exact import select
+from prismat.search.filters import ElementBits, Filter
+from prismat.search.hits import Hit, make_hit, property_units
+from prismat.search.index_files import load, write_unit
+from prismat.search.index_edits import add_records, compact, delete_records, update_records
+from prismat.search.segments import (
+    Embeddings,
+    Header,
+    Opened,
+    Presence,
+    Segment,
+    checked_records,
+    open_version,
+    read,
+    write_segment,
 )
-from prismat.search.weighted import Part, WeightedScorer
+from prismat.search.weighted import Part, WeightedScorer, checked_weights
+
+__all__ = ["MAX_K", "Hit", "Index"]
 
 MAX_K = 10_000
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One result.
-
-    Attributes:
-        row: row in the index.
-        score: weighted mean cosine over the keys present.
-        scores: cosine by key; keys that the record lacks are left out.
-        properties: known properties with their units.
-    """
-
-    row: int
-    id: str
-    score: float
-    scores: dict[str, float]
-    formula: str
-    spacegroup: str
-    spacegroup_number: int | None
-    title: str
-    elements: tuple[str, ...]
-    n_sites: int | None
-    properties: dict[str, Property]
+SUFFIX = ".npy"
 
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """Vectors and metadata of the same records, row by row.
+    """Vectors and metadata of the same records, row by row, at one version.
+
+    Edits write a new version beside this one, which stays as it is; ``latest`` opens the new one.
 
     Attributes:
-        vectors: unit vectors by key, float32, memory-mapped; zero where the record lacks the key.
+        vectors: unit vectors by key, float32, memory-mapped; zero where the record lacks the key. Those of an
+            index with segments or dead records are joined in memory when a key is first asked for.
         present: by key, which records have it.
         table: metadata, see ``SCHEMA``.
         model_hash: the model that made the vectors.
+        version: grows by one with every edit.
+        folder: where it lies.
     """
+
+    kind: ClassVar[str] = "exact"
 
     vectors: dict[str, Float[np.ndarray, "records _"]]
     present: dict[str, Bool[np.ndarray, " records"]]
     table: pa.Table
     model_hash: str
+    version: int = 1
+    folder: Path | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return self.table.num_rows
+
+    @property
+    def keys(self) -> dict[str, int]:
+        """Dimensions of each key."""
+        return {key: self.vectors[key].shape[1] for key in self.vectors}
 
     @cached_property
     def bits(self) -> ElementBits:
@@ -84,8 +77,7 @@ class Index:
     @cached_property
     def units(self) -> dict[str, str]:
         """Unit of each property."""
-        fields = {name: self.table.schema.field(PROPERTY + name) for name in property_names(self.table)}
-        return {name: (f.metadata or {}).get(b"unit", b"").decode() for name, f in fields.items()}
+        return property_units(self.table.schema)
 
     @cached_property
     def ids(self) -> dict[str, int]:
@@ -94,12 +86,7 @@ class Index:
 
     @classmethod
     def build(
-        cls,
-        folder: Path,
-        embeddings: Mapping[str, Float[np.ndarray, "records _"]],
-        present: Mapping[str, Bool[np.ndarray, " records"]],
-        table: pa.Table,
-        model_hash: str,
+        cls, folder: Path, embeddings: Embeddings, present: Presence, table: pa.Table, model_hash: str
     ) -> "Index":
         """Writes an index, whole or not at all, over whatever was there, and opens it.
 
@@ -114,30 +101,18 @@ class Index:
             BadInputError: no keys, lengths that disagree, missing columns, duplicate ids, or a vector that is
                 not finite or is zero where it should be present.
         """
-        table = checked_table(table)
-        keys = sorted(embeddings)
-        if not keys or not set(present) <= set(keys):
-            raise BadInputError(
-                f"embeddings for {keys} but presence for {sorted(present)}",
-                field="embeddings",
-                remedy="Give at least one key, and embeddings for each.",
-            )
-        masks = {k: np.asarray(present.get(k, np.ones(len(embeddings[k]), bool)), dtype=bool) for k in keys}
-        for key in keys:
-            check_rows(key, embeddings[key], masks[key], table.num_rows)
+        found, masks, table = checked_records(embeddings, present, table)
+        dims = {key: vectors.shape[1] for key, vectors in found.items()}
+        version = next_version(folder, cls.kind)
         with replacing_folder(folder) as temporary:
-            for i, key in enumerate(keys):
-                write_unit(temporary / f"vectors_{i}.npy", key, embeddings[key], masks[key])
-                np.save(temporary / f"present_{i}.npy", masks[key], allow_pickle=False)
-            pq.write_table(table, temporary / "table.parquet", compression="zstd")
-            files = {path.name: stamp(path) for path in sorted(temporary.iterdir())}
-            payload = {"format_version": FORMAT_VERSION, "model_hash": model_hash, "records": table.num_rows}
-            write_json(temporary / "index.json", {**payload, "keys": keys, "files": files})
+            files = write_segment(temporary, found, masks, table, write_unit, SUFFIX)
+            segments = (Segment("", table.num_rows, files),)
+            Header(cls.kind, version, model_hash, dims, segments, {}, {}).write(temporary, table.num_rows)
         return cls.open(folder, model_hash)
 
     @classmethod
     def open(cls, folder: Path, model_hash: str | None = None, verify: bool = False) -> "Index":
-        """Opens an index without reading its vectors.
+        """Opens the newest version of an index without reading its vectors.
 
         Args:
             folder: made by ``build``.
@@ -149,17 +124,14 @@ class Index:
             VersionError: another format version.
             MismatchError: made with another model.
         """
-        header = read_header(folder, model_hash)
-        keys = header["keys"]
-        names = [f"{kind}_{i}.npy" for i in range(len(keys)) for kind in ("vectors", "present")]
-        for name in (*names, "table.parquet"):
-            check_file(folder / name, header["files"].get(name), verify)
-        vectors = {k: load(folder / f"vectors_{i}.npy", np.float32, 2) for i, k in enumerate(keys)}
-        present = {k: np.array(load(folder / f"present_{i}.npy", np.bool_, 1)) for i, k in enumerate(keys)}
-        table = load_table(folder / "table.parquet")
-        if any(len(column) != table.num_rows for column in (*vectors.values(), *present.values())):
-            raise BadInputError("the files disagree in length", record=str(folder), remedy=REBUILD)
-        return cls(vectors, present, table, header["model_hash"])
+        opened = open_version(folder, model_hash, cls.kind, SUFFIX, verify)
+        vectors = mapped(folder, opened)
+        header = opened.header
+        return cls(vectors, opened.present, opened.table, header.model_hash, header.version, folder)
+
+    def latest(self) -> "Index":
+        """The newest version; this one where nothing was edited."""
+        return Index.open(self._place, self.model_hash)
 
     def search(
         self,
@@ -170,12 +142,12 @@ class Index:
     ) -> list[Hit]:
         """The k records nearest to a query that may have several parts.
 
-        score = Σ w_key cos_key / Σ w_key, both sums over the query's keys that the record has; records with
+        score = Σ w_key cos_key / Σ |w_key|, both sums over the query's keys that the record has; records with
         none of them are left out. Equal scores are ordered by row.
 
         Args:
             vectors: by key of this index, the query's vector; any length but zero.
-            weights: by key, 1 where left out; 0 leaves the key out.
+            weights: by key, 1 where left out; 0 leaves the key out, a negative one asks for the opposite.
             filter: hard conditions.
             k: results wanted, at most ``MAX_K``.
 
@@ -183,66 +155,104 @@ class Index:
             BadInputError: an empty query, an unknown key, a vector of the wrong length, a bad weight, or a
                 filter that this index cannot answer.
         """
-        scorer = WeightedScorer(self._parts(vectors, weights or {}))
+        wanted = checked_weights(vectors, weights or {}, self.keys)
+        scorer = WeightedScorer(
+            [Part(key, v, self.vectors[key], self.present[key], w) for key, (v, w) in wanted.items()]
+        )
         allowed = np.logical_or.reduce([part.present for part in scorer.parts])
         if filter is not None and not filter.is_empty:
             allowed = allowed & filter.mask(self.table, self.bits)
         scores, rows = select(scorer, min(k, MAX_K), None if allowed.all() else allowed)
         return list(self._hits(rows[0], scores[0], scorer))
 
-    def _parts(self, vectors: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> list[Part]:
-        unknown = sorted((set(vectors) | set(weights)) - set(self.vectors))
-        if unknown:
-            raise BadInputError(
-                f"unknown key {unknown[0]!r}",
-                field="query",
-                remedy=f"This index has: {', '.join(self.vectors)}.",
-            )
-        for key, weight in weights.items():
-            if key not in vectors or not (np.isfinite(weight) and weight >= 0):
-                raise BadInputError(
-                    f"weight {weight} for {key!r}",
-                    field="weights",
-                    remedy="Give finite weights ≥ 0, and only for parts of the query.",
-                )
-        used = [key for key in vectors if weights.get(key, 1.0) != 0]
-        if not used:
-            raise BadInputError("the query is empty", field="query", remedy="Give at least one part.")
-        return [
-            Part(
-                key,
-                normalized(vectors[key], self.vectors[key].shape[1], key),
-                self.vectors[key],
-                self.present[key],
-                float(weights.get(key, 1.0)),
-            )
-            for key in used
-        ]
+    def count(self, filter: Filter | None = None) -> int:
+        """Records that pass a filter."""
+        if filter is None or filter.is_empty:
+            return len(self)
+        return int(np.count_nonzero(filter.mask(self.table, self.bits)))
+
+    def record(self, id: str) -> Hit:
+        """Metadata of one record; its score is 0.
+
+        Raises:
+            BadInputError: no such record.
+        """
+        row = int(self._rows([id])[0])
+        return self.records(row, row + 1)[0]
+
+    def records(self, start: int, stop: int) -> list[Hit]:
+        """Metadata of the rows from ``start`` to before ``stop``."""
+        start, stop = max(start, 0), max(start, min(stop, len(self)))
+        found = self.table.slice(start, stop - start).to_pylist()
+        return [make_hit(start + i, record, self.units, 0.0, {}) for i, record in enumerate(found)]
+
+    def vectors_of(
+        self, key: str, ids: Sequence[str]
+    ) -> tuple[Float[np.ndarray, "n dim"], Bool[np.ndarray, " n"]]:
+        """Unit vectors of some records under a key, zero where absent, and which have one.
+
+        Raises:
+            BadInputError: an unknown key or id.
+        """
+        check_key(key, self.keys)
+        rows = self._rows(ids)
+        return np.array(self.vectors[key][rows]), self.present[key][rows]
+
+    def add(self, embeddings: Embeddings, present: Presence, table: pa.Table) -> int:
+        """Adds records after the last one; returns the new version.
+
+        Args:
+            embeddings: by key; a key of the index that is left out is absent from these records.
+            present: by key, which of them have it; a key left out is present everywhere.
+            table: as for ``build``; it may lack properties of the index but bring no others.
+
+        Raises:
+            BadInputError: as ``build``, or an id that is there already.
+            MismatchError: keys, dimensions or units that are not those of the index.
+        """
+        return add_records(self._place, self.kind, SUFFIX, write_unit, (embeddings, present, table))
+
+    def update(self, embeddings: Embeddings, present: Presence, table: pa.Table) -> int:
+        """Replaces the records of these ids as a whole; they come last then. Returns the new version.
+
+        Raises:
+            BadInputError: as ``add``, or an id that is not there.
+            MismatchError: as ``add``.
+        """
+        return update_records(self._place, self.kind, SUFFIX, write_unit, (embeddings, present, table))
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Removes records; returns the new version.
+
+        Raises:
+            BadInputError: an id that is not there.
+        """
+        return delete_records(self._place, self.kind, SUFFIX, ids)
+
+    def compact(self) -> int:
+        """Joins the segments into one without dead records and frees their space; returns the new version."""
+        return compact(self._place, self.kind, SUFFIX, write_unit, lambda opened: mapped(self._place, opened))
+
+    @property
+    def _place(self) -> Path:
+        if self.folder is None:
+            raise BadInputError("this index lies in no folder", field="index", remedy="Build or open one.")
+        return self.folder
+
+    def _rows(self, ids: Sequence[str]) -> np.ndarray:
+        return np.array([self.ids[i] if i in self.ids else -1 for i in known(ids, self.ids)], dtype=np.int64)
 
     def _hits(self, rows: np.ndarray, scores: np.ndarray, scorer: WeightedScorer) -> Iterator[Hit]:
         cosines = scorer.cosines(rows)
-        records = self.table.take(pa.array(rows)).to_pylist()
+        records: list[dict[str, Any]] = self.table.take(pa.array(rows)).to_pylist()
         for i, (row, record) in enumerate(zip(rows.tolist(), records, strict=True)):
-            yield Hit(
-                row=row,
-                id=record["id"],
-                score=float(scores[i]),
-                scores={
-                    part.key: float(cosines[i, j]) for j, part in enumerate(scorer.parts) if part.present[row]
-                },
-                formula=record["formula"] or "",
-                spacegroup=record["spacegroup"] or "",
-                spacegroup_number=record["spacegroup_number"],
-                title=record["title"] or "",
-                elements=tuple(record["elements"] or ()),
-                n_sites=record["n_sites"],
-                properties=self._properties(record),
-            )
+            found = {p.key: float(cosines[i, j]) for j, p in enumerate(scorer.parts) if p.present[row]}
+            yield make_hit(row, record, self.units, float(scores[i]), found)
 
-    def _properties(self, record: dict[str, Any]) -> dict[str, Property]:
-        known = {name: record[PROPERTY + name] for name in property_names(self.table)}
-        return {
-            name: Property(value, self.units[name])
-            for name, value in known.items()
-            if value is not None and np.isfinite(value)
-        }
+
+def check_key(key: str, keys: Mapping[str, int]) -> None:
+    """Refuses a key that an index lacks."""
+    if key not in keys:
+        raise BadInputError(
+            f"unknown key {key!r}", field="key", remedy=f"This index has: {', '.join(keys)}."
+        )

@@ -1,6 +1,7 @@
 """The files of an index: what they must hold, how they are written and checked."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ from prismat.files import sha256
 from prismat.search.filters import PROPERTY, property_names
 
 FORMAT_VERSION = 1
+"""An exact index as it was built."""
+EDITED_VERSION = 2
+"""One with segments, dead records or the files of another back end, which older programs cannot read."""
 REBUILD = "Run prismat index to make it again."
 _ROWS = 65_536
 
@@ -66,12 +70,14 @@ def check_rows(
         )
 
 
-def write_unit(
-    path: Path, key: str, vectors: Float[np.ndarray, "records dim"], present: Bool[np.ndarray, " records"]
-) -> None:
-    """Writes unit vectors as .npy, 65,536 rows at a time; zeros where absent."""
-    shape = (len(vectors), vectors.shape[1])
-    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+def unit_rows(
+    key: str, vectors: Float[np.ndarray, "records dim"], present: Bool[np.ndarray, " records"]
+) -> Iterator[tuple[slice, Float[np.ndarray, "some dim"]]]:
+    """Unit vectors in float32, 65,536 rows at a time; zeros where absent.
+
+    Raises:
+        BadInputError: a vector is zero or not finite.
+    """
     for start in range(0, len(vectors), _ROWS):
         part = slice(start, start + _ROWS)
         rows = np.where(present[part, None], np.asarray(vectors[part], dtype=np.float64), 0.0)
@@ -84,7 +90,20 @@ def write_unit(
                 field=f"embeddings {key}",
                 remedy="Mark it as absent or embed it again.",
             )
-        out[part] = rows / np.where(length > 0, length, 1)[:, None]
+        yield part, (rows / np.where(length > 0, length, 1)[:, None]).astype(np.float32)
+
+
+def write_unit(
+    path: Path, key: str, vectors: Float[np.ndarray, "records dim"], present: Bool[np.ndarray, " records"]
+) -> None:
+    """Writes unit vectors as .npy; zeros where absent."""
+    shape = (len(vectors), vectors.shape[1])
+    if not len(vectors):
+        np.save(path, np.zeros(shape, np.float32), allow_pickle=False)
+        return
+    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    for part, rows in unit_rows(key, vectors, present):
+        out[part] = rows
     out.flush()
 
 
@@ -102,21 +121,26 @@ def read_header(folder: Path, model_hash: str | None) -> dict:
     except ValueError as error:
         raise BadInputError("index.json is damaged", record=str(folder), remedy=REBUILD) from error
     version = header.get("format_version") if isinstance(header, dict) else None
-    if version != FORMAT_VERSION:
+    if version not in (FORMAT_VERSION, EDITED_VERSION):
         raise VersionError(
-            f"The index {str(folder)!r} has format version {version}, this program reads {FORMAT_VERSION}. "
-            + REBUILD
+            f"The index {str(folder)!r} has format version {version}, this program reads {FORMAT_VERSION} "
+            f"and {EDITED_VERSION}. {REBUILD}"
         )
     keys, files, made_with = header.get("keys"), header.get("files"), header.get("model_hash")
     named = isinstance(keys, list) and keys and all(isinstance(key, str) for key in keys)
     if not (named and isinstance(files, dict) and isinstance(made_with, str)):
         raise BadInputError("index.json is damaged", record=str(folder), remedy=REBUILD)
+    check_model(made_with, model_hash)
+    return header
+
+
+def check_model(made_with: str, model_hash: str | None) -> None:
+    """Refuses an index of another model; None stands for any."""
     if model_hash is not None and made_with != model_hash:
         raise MismatchError(
             f"This index was made with model {made_with[:12]}, the model loaded is {model_hash[:12]}. "
             "Run prismat index to make it again with this model, or load the other model."
         )
-    return header
 
 
 def check_file(path: Path, stamp: object, verify: bool) -> None:

@@ -1,4 +1,4 @@
-"""What a user asks for: any mixture of text, crystal and pattern, with weights and conditions."""
+"""What a user asks for: any mixture of text, crystal, pattern and more, steered, weighted and filtered."""
 
 import json
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from prismat.material import Property
 from prismat.measurements import ChargeDensity, Dos, Image, Pattern
 from prismat.search.filters import Filter
 from prismat.search.payload import from_payloads, to_payload
+from prismat.search.steer import Steer, check_words
 
 if TYPE_CHECKING:
     from prismat.material import StructureLike
@@ -23,6 +24,8 @@ MAX_TEXT = 20_000
 MAX_POINTS = 1_000_000
 PARTS = ("text", "structure", "xrd")
 OTHERS = ("image", "dos", "phonon_dos", "charge_density", "properties")
+NEGATIVE = ("not_text", "unlike")
+"""Parts that count against a record."""
 Measured = Image | Dos | ChargeDensity | Mapping[str, Property]
 """Data of another window; properties are numbers with units by name."""
 
@@ -39,10 +42,11 @@ class Query:
         filter: hard conditions on the results.
         k: results wanted.
         measured: data of any other window by its name; ``properties`` is a target.
+        steer: words to avoid, records to resemble and records not to resemble.
 
     Raises:
-        BadInputError: nothing to search by, an unknown window, empty or overlong text, a weight that is not
-            positive or belongs to no part of the query, or k below 1.
+        BadInputError: nothing to search by or only what to avoid, an unknown window, empty or overlong text,
+            a weight that is not positive or belongs to no part of the query, or k below 1.
     """
 
     text: str | None = None
@@ -52,11 +56,18 @@ class Query:
     filter: Filter = field(default_factory=Filter)
     k: int = 10
     measured: Mapping[str, Measured] = field(default_factory=dict)
+    steer: Steer = field(default_factory=Steer)
 
     def __post_init__(self) -> None:
         if not self.parts:
             raise BadInputError(
                 "the query is empty", field="query", remedy="Give a text, a structure or a pattern."
+            )
+        if set(self.parts) <= set(NEGATIVE):
+            raise BadInputError(
+                "the query says only what is not wanted",
+                field="query",
+                remedy="Give words, a structure, a pattern or records to resemble too.",
             )
         if unknown := set(self.measured) - set(OTHERS):
             raise BadInputError(
@@ -64,12 +75,8 @@ class Query:
                 field="measured",
                 remedy=f"Use one of {', '.join(OTHERS)}.",
             )
-        if self.text is not None and not 0 < len(self.text.strip()) <= MAX_TEXT:
-            raise BadInputError(
-                f"the text has {len(self.text.strip())} characters",
-                field="text",
-                remedy=f"Give 1 to {MAX_TEXT} characters.",
-            )
+        if self.text is not None:
+            check_words(self.text, "text", MAX_TEXT)
         for part, weight in self.weights.items():
             if part not in self.parts or not (np.isfinite(weight) and weight > 0):
                 raise BadInputError(
@@ -84,8 +91,9 @@ class Query:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The parts that are given."""
-        return (*(name for name in PARTS if getattr(self, name) is not None), *self.measured)
+        """The parts that are given: windows, then what steers."""
+        windows = (name for name in PARTS if getattr(self, name) is not None)
+        return (*windows, *self.measured, *self.steer.parts)
 
     def resolved(self) -> "Query":
         """The same query with files read: the structure as ``Crystal``, the pattern as ``Pattern``.
@@ -110,6 +118,8 @@ class Query:
             }
         if query.measured:
             payload["measured"] = {window: to_payload(data) for window, data in query.measured.items()}
+        if query.steer.parts:
+            payload["steer"] = query.steer.to_dict()
         payload["filter"] = query.filter.to_dict()
         return json.dumps(payload, ensure_ascii=False, allow_nan=False)
 
@@ -135,10 +145,11 @@ class Query:
             text=words,
             structure=None if structure is None else read_crystal(structure, record="query"),
             xrd=None if xrd is None else _pattern_from(xrd),
-            measured=from_payloads(payload.get("measured") or {}),
-            weights=_weights(payload.get("weights") or {}),
-            filter=Filter.from_dict(payload.get("filter") or {}),
+            measured=from_payloads(_given(payload, "measured")),
+            weights=_weights(_given(payload, "weights")),
+            filter=Filter.from_dict(_given(payload, "filter")),
             k=k,
+            steer=Steer.from_dict(_given(payload, "steer")),
         )
 
 
@@ -147,7 +158,7 @@ def _object(text: str) -> dict[str, Any]:
         payload = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BadInputError("not JSON", field="query", remedy="Give a JSON object.") from error
-    fields = {*PARTS, "measured", "weights", "filter", "k"}
+    fields = {*PARTS, "measured", "weights", "filter", "k", "steer"}
     if not isinstance(payload, dict) or not set(payload) <= fields:
         raise BadInputError(
             "not a query", field="query", remedy=f"Give an object with any of {', '.join(sorted(fields))}."
@@ -155,10 +166,19 @@ def _object(text: str) -> dict[str, Any]:
     return payload
 
 
+def _given(payload: dict[str, Any], name: str) -> object:
+    """A field of the payload; null is as good as left out."""
+    value = payload.get(name)
+    return {} if value is None else value
+
+
 def _weights(value: object) -> dict[str, float]:
     if not isinstance(value, dict) or not all(_is_number(x) for x in value.values()):
         raise BadInputError("not an object of numbers", field="weights", remedy='Write {"text": 1.0}.')
-    return {str(part): float(x) for part, x in value.items()}
+    try:
+        return {str(part): float(x) for part, x in value.items()}
+    except OverflowError as error:
+        raise BadInputError("a number is too large", field="weights", remedy="Use 0.1 to 10.") from error
 
 
 def _is_number(value: object) -> bool:

@@ -1,11 +1,13 @@
 """Scores of a query with several parts: the weighted mean cosine over the parts a record has."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from prismat.search.exact import Rows, pair_dots, rounding
+from prismat.errors import BadInputError
+from prismat.search.exact import Rows, normalized, pair_dots, rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +19,7 @@ class Part:
         query: unit vector.
         gallery: unit vectors.
         present: rows that have a vector.
-        weight: positive.
+        weight: not zero; a negative one asks for records unlike the query.
     """
 
     key: str
@@ -29,7 +31,10 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class WeightedScorer:
-    """score = Σ w cos / Σ w, both sums over the parts that the row has; −inf where it has none."""
+    """score = Σ w cos / Σ |w|, both sums over the parts that the row has; −inf where it has none.
+
+    A part of negative weight thereby counts as the cosine with the opposite vector.
+    """
 
     parts: list[Part]
 
@@ -52,7 +57,7 @@ class WeightedScorer:
         """Weighted means in float32."""
         if len(self.parts) == 1:
             part = self.parts[0]
-            score = part.gallery[rows] @ part.query
+            score = part.gallery[rows] @ (part.query if part.weight > 0 else -part.query)
             score[~part.present[rows]] = -np.inf
             return score[:, None]
         length = len(self.parts[0].present[rows])
@@ -60,7 +65,7 @@ class WeightedScorer:
         for part in self.parts:
             present = part.present[rows]
             total += np.float32(part.weight) * (part.gallery[rows] @ part.query)
-            weight += np.float32(part.weight) * present
+            weight += np.float32(abs(part.weight)) * present
         # Absent rows hold zero vectors, so they add nothing to the numerator.
         score = np.full(length, -np.inf, np.float32)
         np.divide(total, weight, out=score, where=weight > 0)
@@ -72,10 +77,51 @@ class WeightedScorer:
         queries: Int[np.ndarray, " n"],  # noqa: ARG002  (all 0: there is one query)
     ) -> Float[np.ndarray, " n"]:
         """Weighted means in float64."""
-        weights = np.stack([part.weight * part.present[rows] for part in self.parts], axis=1)
-        return (weights * self.cosines(rows)).sum(axis=1) / weights.sum(axis=1)
+        present = np.stack([part.present[rows] for part in self.parts], axis=1)
+        return weighted_mean(np.array([p.weight for p in self.parts]), self.cosines(rows), present)
 
     def cosines(self, rows: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n parts"]:
         """Cosine of each row with each part; 0 where absent."""
         first = np.zeros(len(rows), dtype=np.int64)
         return np.stack([pair_dots(p.gallery, rows, p.query[None], first) for p in self.parts], axis=1)
+
+
+def weighted_mean(
+    weights: Float[np.ndarray, " parts"],
+    cosines: Float[np.ndarray, "n parts"],
+    present: Bool[np.ndarray, "n parts"],
+) -> Float[np.ndarray, " n"]:
+    """Σ w cos / Σ |w| over the parts present, in float64; each row needs one at least."""
+    signed = weights * present
+    return (signed * cosines).sum(axis=1) / np.abs(signed).sum(axis=1)
+
+
+def checked_weights(
+    vectors: Mapping[str, Float[np.ndarray, " _"]], weights: Mapping[str, float], keys: Mapping[str, int]
+) -> dict[str, tuple[Float[np.ndarray, " _"], float]]:
+    """Unit vector and weight of every part of a query that counts, in the order given.
+
+    Args:
+        vectors: by key, of any length but zero.
+        weights: by key, 1 where left out; 0 leaves the key out, a negative one asks for the opposite.
+        keys: dimensions of each key of the index.
+
+    Raises:
+        BadInputError: an empty query, an unknown key, a vector of the wrong length, or a bad weight.
+    """
+    unknown = sorted((set(vectors) | set(weights)) - set(keys))
+    if unknown:
+        raise BadInputError(
+            f"unknown key {unknown[0]!r}", field="query", remedy=f"This index has: {', '.join(keys)}."
+        )
+    for key, weight in weights.items():
+        if key not in vectors or not np.isfinite(weight):
+            raise BadInputError(
+                f"weight {weight} for {key!r}",
+                field="weights",
+                remedy="Give finite weights, and only for parts of the query.",
+            )
+    used = [key for key in vectors if weights.get(key, 1.0) != 0]
+    if not used:
+        raise BadInputError("the query is empty", field="query", remedy="Give at least one part.")
+    return {key: (normalized(vectors[key], keys[key], key), float(weights.get(key, 1.0))) for key in used}
