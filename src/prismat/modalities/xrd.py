@@ -243,7 +243,7 @@ def _merge(
     return order, np.concatenate([[0], starts])
 
 
-def reflections(
+def _reflections(
     crystal: Crystal, settings: XrdSettings
 ) -> tuple[
     Int[np.ndarray, "reflections 3"],
@@ -292,7 +292,7 @@ def powder_lines(crystal: Crystal, settings: XrdSettings = XrdSettings()) -> Lin
             ``MAX_REFLECTIONS``.
     """
     _check_size(crystal, settings)
-    hkl, g2, squared = reflections(crystal, settings)
+    hkl, g2, squared = _reflections(crystal, settings)
     if not len(g2):
         raise BadInputError(
             f"no reflection between {settings.two_theta_min}° and {settings.two_theta_max}°",
