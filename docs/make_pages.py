@@ -31,6 +31,12 @@ ROOMS = (
     "tasks/quality",
     "tasks/defects",
     "tasks/text_tasks",
+    "search/backends",
+    "maps",
+    "explain",
+    "explain/attention",
+    "app",
+    "app/optimade",
 )
 """Folders that are one page each."""
 
@@ -204,7 +210,20 @@ FIXED = {
         "tasks/retrieval",
         "tasks/bootstrap",
     ),
-    "search": ("search/engine", "search/query", "search/filters", "search/index", "search/exact"),
+    "search": (
+        "search/engine",
+        "search/query",
+        "search/steer",
+        "search/filters",
+        "search/language",
+        "search/answer",
+        "search/trust",
+        "search/comparisons",
+        "search/index",
+        "search/index_edits",
+        "search/weighted",
+        "search/exact",
+    ),
 }
 """Pages that are not one file's."""
 

@@ -8,11 +8,16 @@ from prismat import cli, commands
 
 VERBS = (
     *("quickstart", "prepare", "describe", "compute", "compare", "train", "evaluate", "embed", "index"),
+    "index-edit",
     *("search", "doctor", "ablate", "sweep", "report", "fit", "predict", "transfer", "recommend"),
     *("defects", "text-task"),
     *("screen", "tag"),
     *("design", "campaign"),
     *("quality", "calibrate", "identify"),
+    "attention",
+    "explain",
+    "serve",
+    "map",
 )
 
 

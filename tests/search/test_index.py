@@ -159,7 +159,7 @@ def test_bad_builds_are_named(data, tmp_path, change, message):
         ({"vectors": {"dos": np.ones(5)}}, "unknown key 'dos'. This index has: structure, xrd"),
         ({"vectors": {"xrd": np.ones(4)}}, "xrd: expected a finite vector of 5 dimensions"),
         ({"vectors": {"xrd": np.zeros(5)}}, "not zero"),
-        ({"vectors": {"xrd": np.ones(5)}, "weights": {"xrd": -1.0}}, "weights: weight -1.0 for 'xrd'"),
+        ({"vectors": {"xrd": np.ones(5)}, "weights": {"xrd": np.nan}}, "weights: weight nan for 'xrd'"),
         (
             {"vectors": {"xrd": np.ones(5)}, "weights": {"structure": 1.0}},
             "weights: weight 1.0 for 'structure'",
@@ -183,7 +183,9 @@ def test_another_model_or_version_is_refused(index, tmp_path):
         Index.open(tmp_path / "index", "def")
     path = tmp_path / "index" / "index.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 99}))
-    with pytest.raises(VersionError, match=r"format version 99, this program reads 1. Run prismat index"):
+    with pytest.raises(
+        VersionError, match=r"format version 99, this program reads 1 and 2. Run prismat index"
+    ):
         Index.open(tmp_path / "index")
 
 

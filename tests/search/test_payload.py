@@ -47,7 +47,7 @@ def test_lists_of_numbers_are_arrays():
         ({"dos": 3}, "not data of a window 'dos'"),
         ({"dos": {"energy": [0, 1]}}, "does not fit the window"),
         ({"dos": {"energy": [0, 1], "density": ["a", 1]}}, "does not fit the window"),
-        ({"dos": {"energy": [0, 1], "density": [1, 1], "mass": 2}}, "does not fit the window"),
+        ({"dos": {"energy": [0, 1], "density": [1, 1], "mass": 2}}, "missing or unknown"),
         ({"properties": {"gap": 3}}, "does not fit the window"),
         ({"properties": {"gap": {"value": "wide", "unit": "eV"}}}, "does not fit the window"),
         ({"image": {"pixels": {"shape": [2, 2], "dtype": "object", "base64": ""}}}, "an array of object"),

@@ -10,6 +10,7 @@ from prismat.errors import BadInputError
 from prismat.measurements import Pattern
 from prismat.search.filters import Filter
 from prismat.search.query import Query
+from prismat.search.steer import Steer
 
 SALT = Crystal(
     np.eye(3) * 4.2, np.array([[0, 0, 0], [0.5, 0.5, 0.5]]), (((11, 0.9), (19, 0.1)), ((17, 1.0),))
@@ -27,6 +28,21 @@ def test_json_round_trip():
     assert np.array_equal(again.xrd.intensity, PATTERN.intensity)
     assert again.xrd.wavelength == 0.7
     assert again.parts == ("text", "structure", "xrd")
+
+
+def test_what_steers_is_kept():
+    steer = Steer(("iron",), ("a",), ("b", "c"))
+    query = Query("garnet", weights={"not_text": 0.2, "like": 2.0}, steer=steer)
+    assert query.parts == ("text", "not_text", "like", "unlike")
+    payload = json.loads(query.to_json())
+    assert payload["steer"] == {"not_text": ["iron"], "like": ["a"], "unlike": ["b", "c"]}
+    assert Query.from_json(query.to_json()).steer == steer
+    assert Query(steer=Steer(like=("a",))).parts == ("like",)
+
+
+def test_null_is_as_good_as_left_out():
+    given = dict.fromkeys(("structure", "xrd", "measured", "weights", "filter", "steer"))
+    assert Query.from_json(json.dumps({"text": "a", **given})).to_json() == Query("a").to_json()
 
 
 def test_parts_left_out_stay_out():
@@ -57,6 +73,10 @@ def test_files_are_read_when_resolved(tmp_path):
         ({"text": "a", "weights": {"text": 0.0}}, "weights: weight 0.0 for 'text'"),
         ({"text": "a", "weights": {"text": float("nan")}}, "weights: weight nan"),
         ({"text": "a", "k": 0}, "k: k is 0"),
+        ({"text": "a\ud800"}, "text: the text is not Unicode"),
+        ({"steer": Steer(("iron",))}, "query: the query says only what is not wanted. Give words"),
+        ({"steer": Steer(unlike=("a",))}, "query: the query says only what is not wanted"),
+        ({"text": "a", "weights": {"not_text": 1.0}}, "weights: weight 1.0 for 'not_text'"),
         ({"xrd": Pattern(np.array([2.0, 1.0]), np.ones(2))}, "xrd: not a powder pattern"),
         ({"xrd": Pattern(np.array([1.0, 2.0]), np.array([1.0, np.nan]))}, "xrd: not a powder pattern"),
         ({"xrd": Pattern(np.array([1.0, 2.0]), np.ones(2), 0.0)}, "xrd: not a powder pattern"),
@@ -71,7 +91,10 @@ def test_bad_queries_are_named(arguments, message):
     ("payload", "message"),
     [
         ([], "not a query"),
-        ({"txt": "a"}, "Give an object with any of filter, k, measured, structure, text, weights, xrd"),
+        (
+            {"txt": "a"},
+            "Give an object with any of filter, k, measured, steer, structure, text, weights, xrd",
+        ),
         ({"text": 3}, "text: not a string"),
         ({"structure": "/etc/passwd"}, "structure: not the text of a file"),
         ({"structure": "a\nb"}, "neither a CIF"),
@@ -83,6 +106,11 @@ def test_bad_queries_are_named(arguments, message):
         ({"text": "a", "weights": [1]}, "weights: not an object of numbers"),
         ({"text": "a", "weights": {"text": "1"}}, "weights: not an object of numbers"),
         ({"text": "a", "k": 1.5}, "k: not a whole number"),
+        ({"text": "a", "weights": {"text": 10**400}}, "weights: a number is too large"),
+        ({"text": "a", "filter": []}, "filter: not a filter"),
+        ({"text": "a", "steer": {"dislike": []}}, "steer: not an object of lists"),
+        ({"text": "a", "steer": {"like": "b"}}, "steer like: not a list of strings"),
+        ({"text": "a", "steer": {"not_text": ["b"] * 17}}, "steer not_text: 17 entries"),
         ({"text": "a", "filter": {"with_elements": ["Qq"]}}, "unknown element 'Qq'"),
     ],
 )
@@ -96,7 +124,7 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
-names = st.sampled_from(["text", "structure", "xrd", "weights", "filter", "k"])
+names = st.sampled_from(["text", "structure", "xrd", "weights", "filter", "k", "steer", "measured"])
 
 
 @given(st.one_of(st.text(), st.dictionaries(names, values).map(json.dumps)))

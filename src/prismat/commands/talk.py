@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import tyro
 from tqdm import tqdm
 
+from prismat.search.answer import Answer, hit_dict
+from prismat.search.hits import Hit
 from prismat.tasks.quickstart import Talk
 
 Run = Annotated[Path, tyro.conf.arg(name="run")]
@@ -88,20 +90,48 @@ def hits_table(hits: list, k: int | None = None) -> str:
     return "\n".join(lines)
 
 
-def hit_json(hit: Any) -> dict[str, Any]:
+def hit_json(hit: Hit) -> dict[str, Any]:
     """One result in JSON types."""
-    return {
-        "id": hit.id,
-        "score": round(hit.score, 6),
-        "scores": {k: round(v, 6) for k, v in hit.scores.items()},
-        "formula": hit.formula,
-        "spacegroup": hit.spacegroup,
-        "spacegroup_number": hit.spacegroup_number,
-        "title": hit.title,
-        "elements": list(hit.elements),
-        "n_sites": hit.n_sites,
-        "properties": {k: {"value": p.value, "unit": p.unit} for k, p in hit.properties.items()},
-    }
+    return hit_dict(hit)
+
+
+def answer_table(answer: Answer) -> str:
+    """An answer for people: total, score of each part where there are several, and probability if any."""
+    matches, trust = answer.matches, answer.trust
+    lines = [
+        f"{answer.matching:,} of {answer.gallery:,} records meet the conditions; {answer.took_ms:,.0f} ms"
+    ]
+    if not matches:
+        return "\n".join(["no crystal meets the conditions", *answer.notes])
+    parts = list(dict.fromkeys(part for match in matches for part in match.parts))
+    shown = parts if len(parts) > 1 else []
+    has_probability = any(match.probability is not None for match in matches)
+    rows = []
+    for match in matches:
+        hit = match.hit
+        scores = [f"{match.parts[part]:.3f}" if part in match.parts else "–" for part in shown]
+        sure = [f"{100 * match.probability:.1f} %" if match.probability is not None else "–"]
+        formula = hit.formula if len(hit.formula) <= 26 else hit.formula[:25] + "…"
+        named = [f"{hit.score:.3f}", *scores, *(sure if has_probability else []), formula, hit.spacegroup]
+        rows.append([hit.id, *named, hit.title[:60]])
+    probability = ["probability"] if has_probability else []
+    head = ["id", "score", *shown, *probability, "formula", "space group", "title"]
+    lines = [_left_table(head, rows, right=range(1, len(head) - 3)), "", *lines, *answer.notes]
+    if trust.missing is not None:
+        said = "none of these, it seems" if trust.is_flagged else "it may well be one of these"
+        said = said if trust.is_reliable else "not to be relied on here"
+        lines.append(f"Probability that the answer is missing: {100 * trust.missing:.0f} %: {said}.")
+    return "\n".join([*lines, *trust.notes])
+
+
+def _left_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: range) -> str:
+    """Cells in columns, words to the left and numbers to the right."""
+    wide = [max(len(line[i]) for line in (head, *rows)) for i in range(len(head))]
+    told = lambda line: "  ".join(  # noqa: E731
+        cell.rjust(w) if i in right else cell.ljust(w)
+        for i, (cell, w) in enumerate(zip(line, wide, strict=True))
+    ).rstrip()
+    return "\n".join([told(head), "-" * (sum(wide) + 2 * len(wide) - 2), *map(told, rows)])
 
 
 def plain_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,59 +1,31 @@
 """A model and an index made with it: raw queries to ranked crystals."""
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
-from prismat.api import PROFILE, SENTENCE, Prismat, Vectors
-from prismat.crystal import Crystal
+from prismat.api import Prismat
 from prismat.errors import BadInputError
 from prismat.measurements import Pattern
+from prismat.search.answer import Answer, Match
+from prismat.search.backends.base import SearchIndex
+from prismat.search.backends.opening import open_any
+from prismat.search.comparisons import DEFAULT_BLEND, Blend, Comparison, combine, compare, part_scores
 from prismat.search.filters import Filter
-from prismat.search.index import Hit, Index
+from prismat.search.hits import Hit
 from prismat.search.index_files import SCHEMA, property_field
+from prismat.search.notes import query_notes
 from prismat.search.query import Measured, Query
+from prismat.search.steer import Steer
+from prismat.search.trust import trusted
 from prismat.store import Store
 
 if TYPE_CHECKING:
+    from prismat.confidence.confidence import Confidence
     from prismat.material import StructureLike
-
-
-@dataclass(frozen=True)
-class Blend:
-    """How much each comparison of a query with a record counts, by the query's window.
-
-    Attributes:
-        cross: learned vectors against those of another window of the record, by that window.
-        learned: learned vectors against those of the same window.
-        raw: sentences against sentences, profiles against profiles.
-    """
-
-    cross: dict[str, dict[str, float]]
-    learned: dict[str, float]
-    raw: dict[str, float]
-
-
-_OTHERS = ("image", "dos", "phonon_dos", "charge_density", "properties")
-
-DEFAULT_BLEND = Blend(
-    cross={
-        "text": {"structure": 1.0},
-        "xrd": {},
-        "structure": {},
-        **{w: {"structure": 1.0} for w in _OTHERS},
-    },
-    learned={"text": 0.0, "xrd": 0.5, "structure": 1.0, **dict.fromkeys(_OTHERS, 0.5)},
-    raw={"text": 1.0, "xrd": 1.0, "structure": 0.0, **dict.fromkeys(_OTHERS, 0.0)},
-)
-"""Words are compared with structures and with the record's own words, a pattern with patterns, a structure
-with structures. A record in an index has its simulated pattern: on validation crystals with distorted
-patterns, pattern against pattern found more than pattern against structure, and profile and learned vector
-together most. Any other window is compared with structures and, where records have it, with its like.
-"""
 
 
 class SearchEngine:
@@ -61,20 +33,20 @@ class SearchEngine:
 
     Args:
         prismat: the model.
-        index: made with the same model.
+        index: made with the same model, in any back end.
         blend: weights of the comparisons.
 
     Raises:
-        MismatchError: from ``Index.open``, where the index was made with another model.
+        MismatchError: from ``open_any``, where the index was made with another model.
     """
 
-    def __init__(self, prismat: Prismat, index: Index, blend: Blend = DEFAULT_BLEND) -> None:
+    def __init__(self, prismat: Prismat, index: SearchIndex, blend: Blend = DEFAULT_BLEND) -> None:
         self.prismat, self.index, self.blend = prismat, index, blend
 
     @classmethod
-    def open(cls, prismat: Prismat, folder: Path) -> "SearchEngine":
-        """Opens an index folder made by ``build_index`` with this model."""
-        return cls(prismat, Index.open(folder, prismat.hash))
+    def open(cls, prismat: Prismat, folder: str | Path) -> "SearchEngine":
+        """Opens an index made with this model, wherever its back end keeps it."""
+        return cls(prismat, open_any(folder, prismat.hash))
 
     def search(
         self,
@@ -84,6 +56,7 @@ class SearchEngine:
         weights: dict[str, float] | None = None,
         k: int = 10,
         measured: Mapping[str, Measured] | None = None,
+        steer: Steer | None = None,
         **filters: Any,
     ) -> list[Hit]:
         """The k crystals that fit best.
@@ -96,57 +69,67 @@ class SearchEngine:
             k: results wanted.
             measured: data of any other window by its name: ``{"dos": Dos(…)}``, or a target,
                 ``{"properties": {"band_gap": Property(1.1, "eV")}}``.
+            steer: words to avoid, records to resemble, or not.
             **filters: fields of ``Filter``: with_elements (or ``with_``), without_elements (or ``without``),
-                only_elements (or ``only``), n_sites, properties.
+                only_elements (or ``only``), n_sites, properties, spacegroup_number, crystal_systems,
+                n_elements.
         """
         short = {"with_": "with_elements", "without": "without_elements", "only": "only_elements"}
         named = {short.get(k_, k_): tuple(v) if isinstance(v, list) else v for k_, v in filters.items()}
         conditions = Filter(**named)  # ty: ignore[invalid-argument-type]
-        return self.answer(Query(text, structure, xrd, weights or {}, conditions, k, measured or {}))
+        return self.answer(
+            Query(text, structure, xrd, weights or {}, conditions, k, measured or {}, steer or Steer())
+        )
 
     def answer(self, query: Query) -> list[Hit]:
         """The results of a typed query.
 
+        score = Σ w cos / Σ |w| over all comparisons of the query's parts that a record has. Each part counts
+        1 unless the query's ``weights`` say otherwise; what counts against a record has a negative weight, of
+        ``Blend.negative`` by default. Records given as examples are left out of the results.
+
         Raises:
-            BadInputError: an empty query, input that cannot be read, or a window the model does not have.
+            BadInputError: an empty query, input that cannot be read, a window the model does not have, an
+                example that the index does not have, or parts that cancel out.
         """
         query = query.resolved()
-        vectors: dict[str, np.ndarray] = {}
-        weights: dict[str, float] = {}
-        for window, found in self._embedded(query).items():
-            share = query.weights.get(window, 1.0)
-            for key, vector, weight in self._comparisons(window, found):
-                if weight <= 0:
-                    continue
-                # Two parts of a query that look at one key are added before they are compared.
-                vectors[key] = vectors.get(key, 0) + share * weight * vector
-                weights[key] = weights.get(key, 0.0) + share * weight
-        return self.index.search(vectors, weights, query.filter, query.k)
+        return self._found(query, compare(self.prismat, self.index, query, self.blend))
 
-    def _embedded(self, query: Query) -> dict[str, Vectors]:
-        found: dict[str, Vectors] = {}
-        if query.text is not None:
-            found["text"] = self.prismat.embed(texts=[query.text])
-        if isinstance(query.structure, Crystal):
-            found["structure"] = self.prismat.embed(structures=[query.structure])
-        if isinstance(query.xrd, Pattern):
-            found["xrd"] = self.prismat.embed(patterns=[query.xrd])
-        for window, data in query.measured.items():
-            found[window] = self.prismat.embed(**{window: [data]})  # ty: ignore[invalid-argument-type]
-        return found
+    def respond(self, query: Query, confidence: "Confidence | None" = None) -> Answer:
+        """The results with a score for every part, the number of records that pass, and how sure that is.
 
-    def _comparisons(self, window: str, vectors: Vectors) -> list[tuple[str, np.ndarray, float]]:
-        """(key of the index, query vector, weight) of every comparison that a window takes part in."""
-        model, blend = self.prismat, self.blend
-        others = [other for other in model.recipe.windows if other != window]
-        raw = [key for key in (SENTENCE, PROFILE) if key in vectors]
-        own = sorted({model.key(window, other) for other in others})
-        # Texts without a frozen embedding are compared by what was learned.
-        learned = blend.learned[window] if raw or blend.learned[window] else blend.raw[window]
-        cross = blend.cross[window]
-        rows = [(model.key(o, window), vectors[model.key(window, o)][0], cross.get(o, 0.0)) for o in others]
-        rows += [(key, vectors[key][0], learned / len(own)) for key in own]
-        return rows + [(key, vectors[key][0], blend.raw[window]) for key in raw]
+        Args:
+            query: typed.
+            confidence: calibration of this model; no probabilities without it.
+
+        Raises:
+            BadInputError: as ``answer``.
+            MismatchError: the calibration is of another model.
+        """
+        start, query = time.perf_counter(), query.resolved()
+        comparisons = compare(self.prismat, self.index, query, self.blend)
+        hits = self._found(query, comparisons)
+        parts = part_scores(comparisons, self.index, [hit.id for hit in hits])
+        known, trust = trusted(self.prismat, self.index, query, comparisons, confidence)
+        matches = tuple(
+            Match(n, hit, part, known.get(hit.row))
+            for n, (hit, part) in enumerate(zip(hits, parts, strict=True), start=1)
+        )
+        return Answer(
+            matches,
+            self.index.count(query.filter),
+            len(self.index),
+            trust,
+            tuple(query_notes(query)),
+            1000 * (time.perf_counter() - start),
+        )
+
+    def _found(self, query: Query, comparisons: list[Comparison]) -> list[Hit]:
+        wanted, examples = combine(comparisons), set(query.steer.examples)
+        hits = self.index.search(
+            wanted.vectors, wanted.weights, query.filter, query.k + len(examples), wanted.shares
+        )
+        return [hit for hit in hits if hit.id not in examples][: query.k]
 
 
 def index_table(store: Store) -> pa.Table:
@@ -185,4 +168,4 @@ def open_index(folder: str | Path, prismat: Prismat) -> SearchEngine:
     Raises:
         MismatchError: the index was made with another model.
     """
-    return SearchEngine.open(prismat, Path(folder))
+    return SearchEngine.open(prismat, folder)

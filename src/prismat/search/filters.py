@@ -131,8 +131,13 @@ class Filter:
                     remedy=f"Use any of {', '.join(SYSTEMS)}.",
                 )
         whole = {name: getattr(self, name) for name in _WHOLE}
+        for name, limits in whole.items():
+            if any(x is not None and abs(x) > _LARGEST for x in limits):
+                raise BadInputError(
+                    "a number is too large", field=f"filter {name}", remedy=f"Stay below {_LARGEST:,}."
+                )
         for name, (low, high) in {**self.properties, **whole}.items():
-            if any(x is not None and not np.isfinite(x) for x in (low, high)) or (
+            if any(x is not None and not np.isfinite(float(x)) for x in (low, high)) or (
                 low is not None and high is not None and low > high
             ):
                 raise BadInputError(
@@ -143,6 +148,29 @@ class Filter:
     def is_empty(self) -> bool:
         """Whether everything passes."""
         return self == Filter()
+
+    def joined(self, other: "Filter") -> "Filter":
+        """Both filters at once.
+
+        Raises:
+            BadInputError: they contradict each other.
+        """
+        named: dict[str, Any] = {
+            name: _narrower(getattr(self, name), getattr(other, name)) for name in _WHOLE
+        }
+        for name in ("with_elements", "without_elements"):
+            named[name] = tuple(dict.fromkeys((*getattr(self, name), *getattr(other, name))))
+        for name in ("only_elements", "crystal_systems"):
+            a, b = getattr(self, name), getattr(other, name)
+            named[name] = tuple(x for x in a if x in b) if a and b else (*a, *b)
+            if a and b and not named[name]:
+                raise BadInputError(
+                    "two conditions leave nothing", field=f"filter {name}", remedy="Give one of them."
+                )
+        properties = {**self.properties, **other.properties}
+        for key in set(self.properties) & set(other.properties):
+            properties[key] = _narrower(self.properties[key], other.properties[key])
+        return Filter(**named, properties=properties)
 
     def mask(self, table: pa.Table, bits: ElementBits | None = None) -> Bool[np.ndarray, " records"]:
         """Which records pass.
@@ -214,7 +242,14 @@ class Filter:
 
 
 _LISTS = ("with_elements", "without_elements", "only_elements", "crystal_systems")
+_LARGEST = 10**9
 _WHOLE = ("n_sites", "spacegroup_number", "n_elements")
+
+
+def _narrower(a: Any, b: Any) -> Any:
+    """The range that lies in both."""
+    lows, highs = ([x for x in side if x is not None] for side in zip(a, b, strict=True))
+    return (max(lows, default=None), min(highs, default=None))
 
 
 def property_names(table: pa.Table) -> list[str]:

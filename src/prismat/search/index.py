@@ -10,25 +10,25 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float
 
-from prismat.errors import BadInputError, PrismatError
+from prismat.errors import BadInputError
 from prismat.files import replacing_folder
 from prismat.search.exact import select
 from prismat.search.filters import ElementBits, Filter
 from prismat.search.hits import Hit, make_hit, property_units
-from prismat.search.index_files import load, write_unit
 from prismat.search.index_edits import add_records, compact, delete_records, update_records
+from prismat.search.index_files import check_key, known, write_unit
+from prismat.search.joined import Joined, mapped
 from prismat.search.segments import (
     Embeddings,
     Header,
-    Opened,
     Presence,
     Segment,
     checked_records,
+    next_version,
     open_version,
-    read,
     write_segment,
 )
-from prismat.search.weighted import Part, WeightedScorer, checked_weights
+from prismat.search.weighted import Part, WeightedScorer, checked_shares, checked_weights
 
 __all__ = ["MAX_K", "Hit", "Index"]
 
@@ -67,7 +67,8 @@ class Index:
     @property
     def keys(self) -> dict[str, int]:
         """Dimensions of each key."""
-        return {key: self.vectors[key].shape[1] for key in self.vectors}
+        joined = self.vectors.dims if isinstance(self.vectors, Joined) else None
+        return joined or {key: self.vectors[key].shape[1] for key in self.vectors}
 
     @cached_property
     def bits(self) -> ElementBits:
@@ -139,25 +140,31 @@ class Index:
         weights: Mapping[str, float] | None = None,
         filter: Filter | None = None,
         k: int = 10,
+        shares: Mapping[str, float] | None = None,
     ) -> list[Hit]:
         """The k records nearest to a query that may have several parts.
 
-        score = Σ w_key cos_key / Σ |w_key|, both sums over the query's keys that the record has; records with
-        none of them are left out. Equal scores are ordered by row.
+        score = Σ w_key cos_key / Σ share_key, both sums over the query's keys that the record has; records
+        with none of them are left out. Equal scores are ordered by row.
 
         Args:
             vectors: by key of this index, the query's vector; any length but zero.
             weights: by key, 1 where left out; 0 leaves the key out, a negative one asks for the opposite.
             filter: hard conditions.
             k: results wanted, at most ``MAX_K``.
+            shares: by key, what its weight counts for in the mean; the absolute weight where left out.
 
         Raises:
             BadInputError: an empty query, an unknown key, a vector of the wrong length, a bad weight, or a
                 filter that this index cannot answer.
         """
         wanted = checked_weights(vectors, weights or {}, self.keys)
+        counted = checked_shares(shares, wanted)
         scorer = WeightedScorer(
-            [Part(key, v, self.vectors[key], self.present[key], w) for key, (v, w) in wanted.items()]
+            [
+                Part(key, v, self.vectors[key], self.present[key], w, counted.get(key))
+                for key, (v, w) in wanted.items()
+            ]
         )
         allowed = np.logical_or.reduce([part.present for part in scorer.parts])
         if filter is not None and not filter.is_empty:
@@ -179,6 +186,10 @@ class Index:
         """
         row = int(self._rows([id])[0])
         return self.records(row, row + 1)[0]
+
+    def holds(self, ids: Sequence[str]) -> set[str]:
+        """Those of the ids that are there."""
+        return {name for name in ids if name in self.ids}
 
     def records(self, start: int, stop: int) -> list[Hit]:
         """Metadata of the rows from ``start`` to before ``stop``."""
@@ -240,7 +251,7 @@ class Index:
         return self.folder
 
     def _rows(self, ids: Sequence[str]) -> np.ndarray:
-        return np.array([self.ids[i] if i in self.ids else -1 for i in known(ids, self.ids)], dtype=np.int64)
+        return np.array([self.ids[i] for i in known(ids, self.ids)], dtype=np.int64)
 
     def _hits(self, rows: np.ndarray, scores: np.ndarray, scorer: WeightedScorer) -> Iterator[Hit]:
         cosines = scorer.cosines(rows)
@@ -248,11 +259,3 @@ class Index:
         for i, (row, record) in enumerate(zip(rows.tolist(), records, strict=True)):
             found = {p.key: float(cosines[i, j]) for j, p in enumerate(scorer.parts) if p.present[row]}
             yield make_hit(row, record, self.units, float(scores[i]), found)
-
-
-def check_key(key: str, keys: Mapping[str, int]) -> None:
-    """Refuses a key that an index lacks."""
-    if key not in keys:
-        raise BadInputError(
-            f"unknown key {key!r}", field="key", remedy=f"This index has: {', '.join(keys)}."
-        )

@@ -1,7 +1,7 @@
 """The files of an index: what they must hold, how they are written and checked."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,8 @@ EDITED_VERSION = 2
 """One with segments, dead records or the files of another back end, which older programs cannot read."""
 REBUILD = "Run prismat index to make it again."
 _ROWS = 65_536
+_UNIT = 2.0**-22
+"""Rounding to float32 leaves the length of a unit vector nearer to 1 than this."""
 
 SCHEMA = pa.schema(
     [
@@ -90,7 +92,9 @@ def unit_rows(
                 field=f"embeddings {key}",
                 remedy="Mark it as absent or embed it again.",
             )
-        yield part, (rows / np.where(length > 0, length, 1)[:, None]).astype(np.float32)
+        # Vectors that were unit vectors already keep every bit, so that copies score as their originals do.
+        scale = np.where((length > 0) & (np.abs(length - 1) > _UNIT), length, 1)
+        yield part, (rows / scale[:, None]).astype(np.float32)
 
 
 def write_unit(
@@ -171,3 +175,55 @@ def load_table(path: Path) -> pa.Table:
         raise BadInputError(f"{path.name} is damaged", record=str(path.parent), remedy=REBUILD) from error
     # Rows of a table in pieces are taken by joining the pieces each time.
     return checked_table(table).combine_chunks()
+
+
+def check_key(key: str, keys: Mapping[str, int]) -> None:
+    """Refuses a key that an index lacks."""
+    if key not in keys:
+        raise BadInputError(f"unknown key {key!r}", field="key", remedy=f"This index has: {', '.join(keys)}.")
+
+
+def known(ids: Sequence[str], among: Container[str]) -> Sequence[str]:
+    """The ids, all of which must be there.
+
+    Raises:
+        BadInputError: one is not.
+    """
+    for name in ids:
+        if name not in among:
+            raise BadInputError(
+                "no such record in this index", record=name[:200], field="id", remedy="Check the id."
+            )
+    return ids
+
+
+def check_added(table: pa.Table, units: Mapping[str, str]) -> None:
+    """Refuses added records whose properties the index cannot hold.
+
+    Raises:
+        MismatchError: a property or a unit that the index does not have.
+    """
+    for name in property_names(table):
+        unit = (table.schema.field(PROPERTY + name).metadata or {}).get(b"unit", b"").decode()
+        if units.get(name) != unit:
+            raise MismatchError(
+                f"The records bring the property {name!r} in {unit!r}; the index has "
+                f"{', '.join(f'{n} ({u})' for n, u in units.items()) or 'no properties'}. "
+                "Leave it out, or run prismat index to make the index again with it."
+            )
+
+
+def only_new(ids: Sequence[str], among: Container[str]) -> None:
+    """Refuses ids that are there already.
+
+    Raises:
+        BadInputError: one is.
+    """
+    for name in ids:
+        if name in among:
+            raise BadInputError(
+                "the index has this record already",
+                record=name[:200],
+                field="id",
+                remedy="Update it instead.",
+            )

@@ -54,11 +54,19 @@ def _data(window: str, payload: object) -> Image | Dos | ChargeDensity | dict[st
             return {str(n): Property(float(p["value"]), str(p["unit"])) for n, p in payload.items()}
         return _KINDS[window](**{k: _plain(v) for k, v in payload.items()})
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
+        # Python's own words about arguments say nothing to whoever wrote the JSON.
+        said = str(error) if isinstance(error, ValueError) else "a field is missing or unknown"
         raise BadInputError(
-            f"data that does not fit the window ({type(error).__name__}: {error})",
+            f"data that does not fit the window ({said})",
             field=f"measured.{window}",
-            remedy="Write it as Query.to_json does.",
+            remedy=_remedy(window),
         ) from error
+
+
+def _remedy(window: str) -> str:
+    if window == "properties":
+        return 'Write {"band_gap": {"value": 1.1, "unit": "eV"}}.'
+    return f"Give {', '.join(f.name for f in dataclasses.fields(_KINDS[window]))}, as Query.to_json does."
 
 
 def _plain(value: Any) -> Any:

@@ -20,6 +20,7 @@ class Part:
         gallery: unit vectors.
         present: rows that have a vector.
         weight: not zero; a negative one asks for records unlike the query.
+        share: what the weight counts for in the mean; its absolute value where None.
     """
 
     key: str
@@ -27,11 +28,17 @@ class Part:
     gallery: Float[np.ndarray, "items dim"]
     present: Bool[np.ndarray, " items"]
     weight: float
+    share: float | None = None
+
+    @property
+    def divisor(self) -> float:
+        """What it adds to the sum of weights."""
+        return abs(self.weight) if self.share is None else self.share
 
 
 @dataclass(frozen=True, eq=False)
 class WeightedScorer:
-    """score = Σ w cos / Σ |w|, both sums over the parts that the row has; −inf where it has none.
+    """score = Σ w cos / Σ share, both sums over the parts that the row has; −inf where it has none.
 
     A part of negative weight thereby counts as the cosine with the opposite vector.
     """
@@ -57,7 +64,7 @@ class WeightedScorer:
         """Weighted means in float32."""
         if len(self.parts) == 1:
             part = self.parts[0]
-            score = part.gallery[rows] @ (part.query if part.weight > 0 else -part.query)
+            score = part.gallery[rows] @ (part.query * np.float32(part.weight / part.divisor))
             score[~part.present[rows]] = -np.inf
             return score[:, None]
         length = len(self.parts[0].present[rows])
@@ -65,7 +72,7 @@ class WeightedScorer:
         for part in self.parts:
             present = part.present[rows]
             total += np.float32(part.weight) * (part.gallery[rows] @ part.query)
-            weight += np.float32(abs(part.weight)) * present
+            weight += np.float32(part.divisor) * present
         # Absent rows hold zero vectors, so they add nothing to the numerator.
         score = np.full(length, -np.inf, np.float32)
         np.divide(total, weight, out=score, where=weight > 0)
@@ -78,7 +85,8 @@ class WeightedScorer:
     ) -> Float[np.ndarray, " n"]:
         """Weighted means in float64."""
         present = np.stack([part.present[rows] for part in self.parts], axis=1)
-        return weighted_mean(np.array([p.weight for p in self.parts]), self.cosines(rows), present)
+        weights, shares = np.array([(p.weight, p.divisor) for p in self.parts]).T
+        return weighted_mean(weights, self.cosines(rows), present, shares)
 
     def cosines(self, rows: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n parts"]:
         """Cosine of each row with each part; 0 where absent."""
@@ -90,10 +98,18 @@ def weighted_mean(
     weights: Float[np.ndarray, " parts"],
     cosines: Float[np.ndarray, "n parts"],
     present: Bool[np.ndarray, "n parts"],
+    shares: Float[np.ndarray, " parts"] | None = None,
 ) -> Float[np.ndarray, " n"]:
-    """Σ w cos / Σ |w| over the parts present, in float64; each row needs one at least."""
-    signed = weights * present
-    return (signed * cosines).sum(axis=1) / np.abs(signed).sum(axis=1)
+    """Σ w cos / Σ share over the parts present, in float64; each row needs one at least.
+
+    Args:
+        weights: of the parts.
+        cosines: of each row with each part.
+        present: which parts each row has.
+        shares: |w| where None.
+    """
+    divisor = np.abs(weights) if shares is None else shares
+    return (weights * present * cosines).sum(axis=1) / (divisor * present).sum(axis=1)
 
 
 def checked_weights(
@@ -125,3 +141,19 @@ def checked_weights(
     if not used:
         raise BadInputError("the query is empty", field="query", remedy="Give at least one part.")
     return {key: (normalized(vectors[key], keys[key], key), float(weights.get(key, 1.0))) for key in used}
+
+
+def checked_shares(shares: Mapping[str, float] | None, used: Mapping[str, object]) -> dict[str, float]:
+    """Shares of the parts that count.
+
+    Args:
+        shares: by key, what a weight counts for in the mean where that is not its absolute value.
+        used: by key, the parts that count.
+
+    Raises:
+        BadInputError: a share that is not positive.
+    """
+    for key, share in (shares or {}).items():
+        if not (np.isfinite(share) and share > 0):
+            raise BadInputError(f"share {share} for {key!r}", field="shares", remedy="Give positive numbers.")
+    return {key: float(share) for key, share in (shares or {}).items() if key in used}

@@ -1,0 +1,1 @@
+"""Why a match is a match: attributions and attention, each with its check."""
