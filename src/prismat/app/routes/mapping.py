@@ -27,6 +27,13 @@ _COLOURS = 12
 def router(context: Context) -> APIRouter:
     """``/v1/map/…``."""
     routes = APIRouter(prefix="/v1/map", tags=["map"])
+    _add_whole(routes, context)
+    _add_asked(routes, context)
+    return routes
+
+
+def _add_whole(routes: APIRouter, context: Context) -> None:
+    """What does not change while the server runs, of all points."""
     served = context.served
 
     @cache
@@ -55,6 +62,11 @@ def router(context: Context) -> APIRouter:
         headers = {"Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if zipped else {})
         return Response(body, media_type=BINARY, headers=headers)
 
+
+def _add_asked(routes: APIRouter, context: Context) -> None:
+    """What is asked of a map: a tile, an overlay, heat, a place."""
+    served = context.served
+
     @routes.get("/tiles/{z}/{x}/{y}", response_model=TileAnswer)
     async def tile(
         request: Request,
@@ -79,8 +91,6 @@ def router(context: Context) -> APIRouter:
     async def place(request: Request, body: QueryBody) -> Response:  # noqa: ARG001 - documents the body
         """Where what a query asks for would stand."""
         return Json(await context.work(request, _place, served, await request.body()))
-
-    return routes
 
 
 def world_of(served: Served) -> MaterialsMap:

@@ -188,9 +188,10 @@ class Collections:
         }
         texts["elements"] = [" ".join(symbols or ()) for symbols in table["elements"].to_pylist()]
         _check_lengths(texts)
-        dummy = np.array([0.0, 1.0], np.float32)
+        # Milvus keeps no collection without a vector; nobody searches by this one.
+        unused = np.array([0.0, 1.0], np.float32)
         self._insert(
-            self.name(head, "records"), texts | conditions, range(table.num_rows), first, lambda _: dummy
+            self.name(head, "records"), texts | conditions, range(table.num_rows), first, lambda _: unused
         )
         for i, rows, present in vectors:
             there = np.flatnonzero(present).tolist()
