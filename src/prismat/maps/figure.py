@@ -133,12 +133,12 @@ def _small(png: bytes) -> bytes:
 
 
 @cache
-def _font(names: tuple[str, ...]) -> str:
-    """The first of some families that is installed; the last one comes with matplotlib."""
+def _fonts(names: tuple[str, ...]) -> list[str]:
+    """The first of some families that is installed, and for signs it lacks the last, matplotlib's own."""
     from matplotlib.font_manager import fontManager
 
     installed = {font.name for font in fontManager.ttflist}
-    return next((name for name in names if name in installed), names[-1])
+    return list(dict.fromkeys([next((n for n in names if n in installed), names[-1]), names[-1]]))
 
 
 def _canvas(world: MaterialsMap, count: int, size: float, head: float = 0.0) -> "tuple[Figure, list[Axes]]":
@@ -213,7 +213,7 @@ def _categories(axes: "Axes", world: MaterialsMap, shown: Overlay, size: float) 
 
 
 def _titled(axes: "Axes", title: str, caption: str = "", pad: float = 20) -> None:
-    axes.set_title(_mathless(title), fontfamily=_font(_SERIF), fontsize=14, color=INK, pad=pad)
+    axes.set_title(_mathless(title), fontfamily=_fonts(_SERIF), fontsize=14, color=INK, pad=pad)
     if caption:
         axes.annotate(
             caption,
@@ -224,7 +224,7 @@ def _titled(axes: "Axes", title: str, caption: str = "", pad: float = 20) -> Non
             ha="center",
             fontsize=8,
             color=MUTED,
-            fontfamily=_font(_SANS),
+            fontfamily=_fonts(_SANS),
         )
 
 
@@ -288,10 +288,10 @@ def _label(name: str) -> _Label:
         "fontsize": 11.5,
         "weight": "bold",
         "color": INK,
-        "fontfamily": _font(_SERIF),
+        "fontfamily": _fonts(_SERIF),
         **middle,
     }
-    small = {"s": " · ".join(rest), "fontsize": 7.4, "color": MUTED, "fontfamily": _font(_SANS), **middle}
+    small = {"s": " · ".join(rest), "fontsize": 7.4, "color": MUTED, "fontfamily": _fonts(_SANS), **middle}
     return big, small
 
 
