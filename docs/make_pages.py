@@ -8,6 +8,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -418,7 +419,18 @@ def argument(node: ast.arg, default: ast.expr | None, text: str) -> str:
 
 def source(node: ast.AST | None, text: str) -> str:
     """The text of a node in one line, as it stands in the file."""
-    return " ".join((ast.get_source_segment(text, node) or "").split()) if node is not None else ""
+    if not isinstance(node, (ast.expr, ast.stmt)) or node.end_lineno is None:
+        return ""
+    lines = encoded_lines(text)[node.lineno - 1 : node.end_lineno]
+    lines[-1] = lines[-1][: node.end_col_offset]
+    lines[0] = lines[0][node.col_offset :]
+    return " ".join(b" ".join(lines).decode().split())
+
+
+@lru_cache(maxsize=8)
+def encoded_lines(text: str) -> list[bytes]:
+    """Lines as the syntax tree counts them, in bytes, split once and not for every node."""
+    return text.encode().split(b"\n")
 
 
 def fenced(head: str, arguments: list[str], tail: str) -> list[str]:
