@@ -12,10 +12,10 @@ quickstart: $(VENV)/.installed  ## prepare, train, evaluate and search the embed
 	$(BIN)/prismat quickstart
 
 test: $(VENV)/.dev  ## the suite, in minutes
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 -q
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -q
 
 test-all: $(VENV)/.dev  ## with the slow tests
-	$(BIN)/python -m pytest -m "slow or not slow" -n auto --maxprocesses 4 -q
+	$(BIN)/python -m pytest -m "slow or not slow" -n auto --maxprocesses 4 --dist worksteal -q
 
 lint: $(VENV)/.dev  ## style, types, formatting
 	$(BIN)/ruff check

@@ -8,8 +8,12 @@ import { el } from "./dom.js";
  * @param {string} [tag]
  */
 export function formula(formula, tag = "span.formula") {
-  const parts = String(formula || "–").split(/(\d+(?:\.\d+)?)/);
-  return el(tag, {}, parts.map((part, i) => (i % 2 ? el("sub", part) : part)));
+  const units = String(formula || "–").match(/[A-Z][a-z]?(?:\d+(?:\.\d+)?)?|\d+(?:\.\d+)?|[^]/g) || [];
+  // A long formula may be broken between elements, never between a symbol and its number.
+  return el(tag, {}, units.map((unit) => {
+    const [, symbol, number] = unit.match(/^(\D*)(.*)$/) || [];
+    return el("span.unit", {}, symbol, number ? el("sub", number) : "");
+  }));
 }
 
 /**
