@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from _machine import write
+from _machine import ROOT, write
 
 from prismat.api import SENTENCE, Prismat, load
 from prismat.elements import atomic_number, table
@@ -417,4 +417,4 @@ def judge(result: dict, scores: Scores, index: Index, test: Part, picked: tuple[
 
 
 if __name__ == "__main__":
-    main(Path(next((a for a in sys.argv[1:] if not a.startswith("-")), "runs/quickstart")))
+    main(Path(next((a for a in sys.argv[1:] if not a.startswith("-")), ROOT / "runs" / "quickstart")))
